@@ -20,7 +20,11 @@ impl<'a> Ack<'a> {
     pub fn decode(message: &Message<'a>) -> Option<Self> {
         let mut cursor = Cursor::new(message.payload, 0);
         let errno = i32::from_ne_bytes(cursor.array()?).saturating_neg();
-        let mut ack = Self { errno, message: None, offset: None };
+        let mut ack = Self {
+            errno,
+            message: None,
+            offset: None,
+        };
         if message.header.flags & NLM_F_ACK_TLVS != 0 {
             let request_length = u32::from_ne_bytes(*cursor.rest().first_chunk()?) as usize;
             let echoed = if message.header.flags & NLM_F_CAPPED != 0 || errno == 0 {
@@ -38,8 +42,14 @@ impl<'a> Ack<'a> {
     /// Reads the errno and attributes that `NLMSG_DONE` ends a dump with.
     pub fn decode_done(message: &Message<'a>) -> Self {
         let mut cursor = Cursor::new(message.payload, 0);
-        let errno = cursor.array().map_or(0, |bytes| i32::from_ne_bytes(bytes).saturating_neg());
-        let mut ack = Self { errno: errno.max(0), message: None, offset: None };
+        let errno = cursor
+            .array()
+            .map_or(0, |bytes| i32::from_ne_bytes(bytes).saturating_neg());
+        let mut ack = Self {
+            errno: errno.max(0),
+            message: None,
+            offset: None,
+        };
         if message.header.flags & NLM_F_ACK_TLVS != 0 {
             ack.read_attributes(Attrs::new(cursor));
         }
@@ -51,8 +61,10 @@ impl<'a> Ack<'a> {
             match attr.kind {
                 NLMSGERR_ATTR_MSG => self.message = attr.text("NLMSGERR_ATTR_MSG").ok(),
                 NLMSGERR_ATTR_OFFS => {
-                    self.offset =
-                        attr.bytes("NLMSGERR_ATTR_OFFS").ok().map(u32::from_ne_bytes);
+                    self.offset = attr
+                        .bytes("NLMSGERR_ATTR_OFFS")
+                        .ok()
+                        .map(u32::from_ne_bytes);
                 }
                 _ => {}
             }

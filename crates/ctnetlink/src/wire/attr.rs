@@ -71,17 +71,26 @@ impl<'a> Attr<'a> {
 
     /// Text up to a closing zero byte, if there is one.
     pub fn text(&self, field: &'static str) -> Result<&'a str, DecodeError> {
-        let end = self.payload.iter().position(|&byte| byte == 0).unwrap_or(self.payload.len());
+        let end = self
+            .payload
+            .iter()
+            .position(|&byte| byte == 0)
+            .unwrap_or(self.payload.len());
         self.payload
             .get(..end)
             .and_then(|bytes| std::str::from_utf8(bytes).ok())
-            .ok_or(DecodeError::Text { field, offset: self.offset })
+            .ok_or(DecodeError::Text {
+                field,
+                offset: self.offset,
+            })
     }
 
     /// The attributes inside a nested one.
     #[inline]
     pub const fn nested(&self) -> Attrs<'a> {
-        Attrs { cursor: Cursor::new(self.payload, self.offset) }
+        Attrs {
+            cursor: Cursor::new(self.payload, self.offset),
+        }
     }
 }
 
@@ -116,7 +125,10 @@ impl<'a> Iterator for Attrs<'a> {
         if attr.is_none() {
             self.cursor = Cursor::new(&[], offset);
         }
-        Some(attr.ok_or(DecodeError::Truncated { field: "nlattr", offset }))
+        Some(attr.ok_or(DecodeError::Truncated {
+            field: "nlattr",
+            offset,
+        }))
     }
 }
 
@@ -127,5 +139,9 @@ fn take_attr<'a>(cursor: &mut Cursor<'a>) -> Option<Attr<'a>> {
     let offset = cursor.offset();
     let payload = cursor.take(length.checked_sub(4)?)?;
     cursor.skip_up_to(align4(length) - length);
-    Some(Attr { kind, payload, offset })
+    Some(Attr {
+        kind,
+        payload,
+        offset,
+    })
 }

@@ -47,7 +47,11 @@ impl NfGen {
 
     fn decode(cursor: &mut Cursor<'_>) -> Option<Self> {
         let [family, version] = cursor.array()?;
-        Some(Self { family, version, resource: u16::from_be_bytes(cursor.array()?) })
+        Some(Self {
+            family,
+            version,
+            resource: u16::from_be_bytes(cursor.array()?),
+        })
     }
 }
 
@@ -65,8 +69,10 @@ impl<'a> Message<'a> {
     #[inline]
     pub fn nfnetlink(&self) -> Result<(NfGen, Attrs<'a>), DecodeError> {
         let mut cursor = Cursor::new(self.payload, 0);
-        let nfgen = NfGen::decode(&mut cursor)
-            .ok_or(DecodeError::Truncated { field: "nfgenmsg", offset: 0 })?;
+        let nfgen = NfGen::decode(&mut cursor).ok_or(DecodeError::Truncated {
+            field: "nfgenmsg",
+            offset: 0,
+        })?;
         Ok((nfgen, Attrs::new(cursor)))
     }
 }
@@ -82,7 +88,14 @@ pub struct Messages<'a> {
 impl<'a> Messages<'a> {
     /// Reads a datagram as received.
     pub const fn new(datagram: &'a [u8]) -> Self {
-        Self { cursor: Cursor::new(datagram, 0) }
+        Self {
+            cursor: Cursor::new(datagram, 0),
+        }
+    }
+
+    /// What has not been read yet.
+    pub const fn rest(&self) -> &'a [u8] {
+        self.cursor.rest()
     }
 }
 
@@ -95,14 +108,18 @@ impl<'a> Iterator for Messages<'a> {
             return None;
         }
         let offset = self.cursor.offset();
-        let cut = DecodeError::Truncated { field: "nlmsghdr", offset };
+        let cut = DecodeError::Truncated {
+            field: "nlmsghdr",
+            offset,
+        };
         let Some(header) = Header::decode(&mut self.cursor) else {
             self.cursor = Cursor::new(&[], offset);
             return Some(Err(cut));
         };
         let length = header.length as usize;
-        let payload =
-            length.checked_sub(Header::SIZE).and_then(|payload| self.cursor.take(payload));
+        let payload = length
+            .checked_sub(Header::SIZE)
+            .and_then(|payload| self.cursor.take(payload));
         let Some(payload) = payload else {
             self.cursor = Cursor::new(&[], offset);
             return Some(Err(cut));

@@ -72,7 +72,8 @@ impl Writer {
     pub fn nested(&mut self, kind: u16, body: impl FnOnce(&mut Self)) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&[0; 2]);
-        self.bytes.extend_from_slice(&(kind | NLA_F_NESTED).to_ne_bytes());
+        self.bytes
+            .extend_from_slice(&(kind | NLA_F_NESTED).to_ne_bytes());
         body(self);
         let length = u16::try_from(self.bytes.len() - start).unwrap_or(u16::MAX);
         if let Some(slot) = self.bytes.get_mut(start..start + 2) {

@@ -1,0 +1,686 @@
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::constants::*;
+use crate::dump::{Dump, DumpOutcome, DumpRequest};
+use crate::error::{Error, ErrorKind, Operation};
+use crate::events::{EventOptions, Events, Groups};
+use crate::features::Features;
+use crate::message::{
+    Change, CpuStats, Entry, Expectation, ExpectationCpuStats, ExpectationKey, Family, Filter,
+    GlobalStats, Key, NewEntry, NewExpectation, Tuple, Update,
+};
+use crate::netns::Namespace;
+use crate::socket::{Received, Socket};
+use crate::wire::{Ack, Attrs, DecodeError, Message, Messages, NfGen, Writer};
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Receive buffer of the control socket: room for the errors of a whole batch of changes.
+const CONTROL_BUFFER: usize = 4 << 20;
+
+/// Changes sent to the kernel at once. The kernel works through a send before it returns; an
+/// error takes about 1.3 kB of the receive buffer until it is read.
+const CHANGES_A_SEND: usize = 256;
+
+/// Where sockets come from.
+pub(crate) trait Connect: Send + Sync {
+    /// A new socket that speaks nfnetlink.
+    fn connect(&self) -> io::Result<OwnedFd>;
+
+    /// The size of the kernel's hash table, by which a resize is noticed.
+    fn buckets(&self) -> Option<u64> {
+        None
+    }
+
+    /// Whether this is the machine's own kernel, which can be probed.
+    fn is_kernel(&self) -> bool {
+        false
+    }
+}
+
+/// The kernel that we run on, in one of its network namespaces.
+struct Kernel {
+    namespace: Option<Namespace>,
+}
+
+impl Connect for Kernel {
+    fn connect(&self) -> io::Result<OwnedFd> {
+        match &self.namespace {
+            None => Socket::open(),
+            Some(namespace) => namespace.run(Socket::open).map_err(|error| match error {
+                Error::Namespace { source, .. } => source,
+                error => io::Error::other(error),
+            }),
+        }
+    }
+
+    /// The table is one for all namespaces, so any of them tells its size.
+    fn buckets(&self) -> Option<u64> {
+        let text = std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_buckets").ok()?;
+        text.trim().parse().ok()
+    }
+
+    fn is_kernel(&self) -> bool {
+        true
+    }
+}
+
+struct Opened<F>(F);
+
+impl<F: Fn() -> io::Result<OwnedFd> + Send + Sync> Connect for Opened<F> {
+    fn connect(&self) -> io::Result<OwnedFd> {
+        (self.0)()
+    }
+}
+
+/// A connection to the conntrack table of one network namespace.
+///
+/// Each dump and each subscription has a socket of its own; everything else shares one. A client
+/// can be used from several threads.
+///
+/// ```no_run
+/// use ctnetlink::{Client, DumpRequest, Filter, Protocol};
+///
+/// # fn main() -> Result<(), ctnetlink::Error> {
+/// let client = Client::open()?;
+/// let filter = Filter { protocol: Some(Protocol::TCP), ..Filter::any() };
+/// for entry in client.dump(&filter.into())? {
+///     let entry = entry?;
+///     println!("{} {:?}", entry.orig.src, entry.state_name());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Client {
+    connect: Arc<dyn Connect>,
+    control: Mutex<Control>,
+    features: Features,
+}
+
+struct Control {
+    socket: Socket,
+    writer: Writer,
+    buffer: Vec<u8>,
+}
+
+impl Client {
+    /// The table of the calling thread's network namespace.
+    pub fn open() -> Result<Self, Error> {
+        Self::with(Arc::new(Kernel { namespace: None }))
+    }
+
+    /// The table of another network namespace.
+    pub fn open_in(namespace: &Namespace) -> Result<Self, Error> {
+        Self::with(Arc::new(Kernel {
+            namespace: Some(namespace.try_clone()?),
+        }))
+    }
+
+    /// A table behind whatever sockets `connect` gives: each must carry one netlink datagram a
+    /// receive. For tests, and for sockets that another process opened.
+    pub fn with_connector(
+        connect: impl Fn() -> io::Result<OwnedFd> + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
+        Self::with(Arc::new(Opened(connect)))
+    }
+
+    fn with(connect: Arc<dyn Connect>) -> Result<Self, Error> {
+        let io = Error::io(Operation::Open);
+        let socket = Socket::new(connect.connect().map_err(&io)?);
+        // Less room only means that fewer lost answers are noticed as such; see `apply`.
+        let _ = socket.set_receive_buffer(CONTROL_BUFFER);
+        socket.set_receive_timeout(Some(PATIENCE)).map_err(&io)?;
+        let features = Features::new(connect.is_kernel());
+        let control = Control {
+            socket,
+            writer: Writer::new(),
+            buffer: Vec::new(),
+        };
+        Ok(Self {
+            connect,
+            control: Mutex::new(control),
+            features,
+        })
+    }
+
+    /// What this kernel can do, found out by trying.
+    pub const fn features(&self) -> &Features {
+        &self.features
+    }
+
+    /// Reads entries as a stream.
+    pub fn dump(&self, request: &DumpRequest) -> Result<Dump, Error> {
+        Dump::start(
+            Arc::clone(&self.connect),
+            *request,
+            false,
+            self.features.clone(),
+        )
+    }
+
+    /// Reads entries and sets their counters to zero in the same step.
+    ///
+    /// With a filter this needs a kernel that provably filters by every part of it, for entries
+    /// outside the filter would lose their counters too.
+    pub fn dump_and_zero(&self, filter: &Filter) -> Result<Dump, Error> {
+        self.features.require_exact(filter, Operation::Dump)?;
+        Dump::start(
+            Arc::clone(&self.connect),
+            (*filter).into(),
+            true,
+            self.features.clone(),
+        )
+    }
+
+    /// Exactly what the kernel sends for a filter.
+    pub(crate) fn dump_unproven(
+        &self,
+        filter: &Filter,
+        family: Option<Family>,
+        zero: bool,
+    ) -> Result<Dump, Error> {
+        let connect = Arc::clone(&self.connect);
+        Dump::start_unchecked(connect, filter, family, zero, self.features.clone())
+    }
+
+    /// Reads entries into a value, beginning anew with a fresh one when the dump was interrupted,
+    /// up to `attempts` times in all. The last attempt's outcome says whether it is complete.
+    pub fn fold<S>(
+        &self,
+        request: &DumpRequest,
+        attempts: u32,
+        fresh: impl Fn() -> S,
+        mut step: impl FnMut(&mut S, &Entry),
+    ) -> Result<(S, DumpOutcome), Error> {
+        let mut attempt = 1;
+        loop {
+            let mut state = fresh();
+            let mut dump = self.dump(request)?;
+            while let Some(entry) = dump.next_entry()? {
+                step(&mut state, entry);
+            }
+            if dump.outcome().complete || attempt >= attempts {
+                return Ok((state, dump.outcome()));
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Reads one entry; an error of kind [`NotFound`](ErrorKind::NotFound) if there is none.
+    pub fn get(&self, key: &Key) -> Result<Entry, Error> {
+        let family = key.tuple.family();
+        let mut found = None;
+        self.request(
+            Operation::Get,
+            ct_message(IPCTNL_MSG_CT_GET),
+            NLM_F_ACK,
+            family.number(),
+            |w| key.encode(w),
+            |_, attrs| {
+                found = Some(Entry::decode(attrs)?);
+                Ok(())
+            },
+        )?;
+        found.ok_or(Error::Malformed {
+            operation: Operation::Get,
+            source: DecodeError::Missing {
+                field: "CTA_TUPLE_ORIG",
+            },
+        })
+    }
+
+    /// Creates one entry.
+    pub fn create(&self, new: NewEntry) -> Result<(), Error> {
+        self.apply_one(Operation::Create, Change::Create(Box::new(new)))
+    }
+
+    /// Changes one entry.
+    pub fn update(&self, key: Key, update: Update) -> Result<(), Error> {
+        self.apply_one(Operation::Update, Change::Update(key, Box::new(update)))
+    }
+
+    /// Deletes one entry.
+    pub fn delete(&self, key: Key) -> Result<(), Error> {
+        self.apply_one(Operation::Delete, Change::Delete(key))
+    }
+
+    /// Makes many changes, many in one system call; `each` is told what came of every one of
+    /// them, in order. Fails as a whole only when the kernel cannot be talked to.
+    ///
+    /// Only the last message of a send asks for an acknowledgement. The kernel answers failures
+    /// without being asked, and works in order, so what has not failed by then has succeeded.
+    pub fn apply(
+        &self,
+        changes: impl IntoIterator<Item = Change>,
+        mut each: impl FnMut(&Change, Result<(), Error>),
+    ) -> Result<(), Error> {
+        let mut changes = changes.into_iter();
+        let mut control = self.control();
+        loop {
+            let batch: Vec<Change> = changes.by_ref().take(CHANGES_A_SEND).collect();
+            if batch.is_empty() {
+                return Ok(());
+            }
+            let results = control.apply(&batch)?;
+            for (change, result) in batch.iter().zip(results) {
+                each(change, result);
+            }
+        }
+    }
+
+    /// Deletes every entry that matches, in one request; the kernel does not say how many.
+    ///
+    /// A kernel that does not know a part of the filter would ignore it and delete more, so
+    /// anything but [`Filter::any`] is refused until a probe has shown that this kernel filters a
+    /// flush by every part of it.
+    pub fn flush(&self, filter: &Filter) -> Result<(), Error> {
+        self.features.require_exact(filter, Operation::Flush)?;
+        let families: Vec<Option<Family>> = if filter.has_tuple() {
+            filter.families().map(Some).collect()
+        } else {
+            vec![filter.family]
+        };
+        families
+            .into_iter()
+            .try_for_each(|family| self.flush_unproven(filter, family))
+    }
+
+    /// Flushes by whatever the kernel makes of a filter.
+    pub(crate) fn flush_unproven(
+        &self,
+        filter: &Filter,
+        family: Option<Family>,
+    ) -> Result<(), Error> {
+        // Version 1 makes the kernel heed the family (Linux 5.3; the probe has seen it).
+        let nfgen = NfGen {
+            family: family.map_or(AF_UNSPEC, Family::number),
+            version: u8::from(family.is_some()),
+            resource: 0,
+        };
+        self.control().request(
+            Operation::Flush,
+            ct_message(IPCTNL_MSG_CT_DELETE),
+            NLM_F_ACK,
+            nfgen,
+            |w| filter.encode(w),
+            |_, _| Ok(()),
+        )
+    }
+
+    /// How many entries there are. Kernels before 4.18 know no limit.
+    pub fn global_stats(&self) -> Result<GlobalStats, Error> {
+        let mut stats = None;
+        self.request(
+            Operation::Stats,
+            ct_message(IPCTNL_MSG_CT_GET_STATS),
+            NLM_F_ACK,
+            AF_UNSPEC,
+            |_| {},
+            |_, attrs| {
+                stats = Some(GlobalStats::decode(attrs)?);
+                Ok(())
+            },
+        )?;
+        stats.ok_or(Error::Malformed {
+            operation: Operation::Stats,
+            source: DecodeError::Missing {
+                field: "CTA_STATS_GLOBAL_ENTRIES",
+            },
+        })
+    }
+
+    /// Counters of every possible CPU.
+    pub fn cpu_stats(&self) -> Result<Vec<CpuStats>, Error> {
+        self.list(
+            Operation::Stats,
+            ct_message(IPCTNL_MSG_CT_GET_STATS_CPU),
+            AF_UNSPEC,
+            |_| {},
+            CpuStats::decode,
+        )
+    }
+
+    /// Counters of expectations of every possible CPU.
+    pub fn expectation_cpu_stats(&self) -> Result<Vec<ExpectationCpuStats>, Error> {
+        self.list(
+            Operation::Stats,
+            exp_message(IPCTNL_MSG_EXP_GET_STATS_CPU),
+            AF_UNSPEC,
+            |_| {},
+            ExpectationCpuStats::decode,
+        )
+    }
+
+    /// Expectations: all, or those of one family.
+    pub fn expectations(&self, family: Option<Family>) -> Result<Vec<Expectation>, Error> {
+        self.list(
+            Operation::ExpectationDump,
+            exp_message(IPCTNL_MSG_EXP_GET),
+            family.map_or(AF_UNSPEC, Family::number),
+            |_| {},
+            |_, attrs| Expectation::decode(attrs),
+        )
+    }
+
+    /// Expectations that one connection has made; none if it has no helper.
+    pub fn expectations_of(&self, master: &Tuple) -> Result<Vec<Expectation>, Error> {
+        self.list(
+            Operation::ExpectationDump,
+            exp_message(IPCTNL_MSG_EXP_GET),
+            master.family().number(),
+            |w| master.encode(w, CTA_EXPECT_MASTER, None),
+            |_, attrs| Expectation::decode(attrs),
+        )
+    }
+
+    /// One expectation.
+    pub fn expectation(&self, key: &ExpectationKey) -> Result<Expectation, Error> {
+        let mut found = None;
+        self.request(
+            Operation::ExpectationGet,
+            exp_message(IPCTNL_MSG_EXP_GET),
+            NLM_F_ACK,
+            key.tuple.family().number(),
+            |w| key.encode(w),
+            |_, attrs| {
+                found = Some(Expectation::decode(attrs)?);
+                Ok(())
+            },
+        )?;
+        found.ok_or(Error::Malformed {
+            operation: Operation::ExpectationGet,
+            source: DecodeError::Missing {
+                field: "CTA_EXPECT_TUPLE",
+            },
+        })
+    }
+
+    /// Creates one expectation.
+    pub fn create_expectation(&self, new: NewExpectation) -> Result<(), Error> {
+        let change = Change::CreateExpectation(Box::new(new));
+        self.apply_one(Operation::ExpectationCreate, change)
+    }
+
+    /// Deletes one expectation.
+    pub fn delete_expectation(&self, key: ExpectationKey) -> Result<(), Error> {
+        self.apply_one(Operation::ExpectationDelete, Change::DeleteExpectation(key))
+    }
+
+    /// Deletes all expectations.
+    pub fn flush_expectations(&self) -> Result<(), Error> {
+        self.request(
+            Operation::ExpectationFlush,
+            exp_message(IPCTNL_MSG_EXP_DELETE),
+            NLM_F_ACK,
+            AF_UNSPEC,
+            |_| {},
+            |_, _| Ok(()),
+        )
+    }
+
+    /// Subscribes to events.
+    pub fn events(&self, groups: Groups, options: EventOptions) -> Result<Events, Error> {
+        let socket = self
+            .connect
+            .connect()
+            .map_err(Error::io(Operation::Events))?;
+        Events::start(Socket::new(socket), groups, options)
+    }
+
+    /// Whether packets of a family are tracked in this namespace: the kernel tracks only where a
+    /// rule needs it. `None` if this kernel cannot tell (before Linux 5.14, or built without
+    /// `CONFIG_NETFILTER_NETLINK_HOOK`).
+    pub fn is_tracking(&self, family: Family) -> Result<Option<bool>, Error> {
+        /// `NF_INET_PRE_ROUTING`
+        const PRE_ROUTING: u32 = 0;
+        let functions = self.list(
+            Operation::Hooks,
+            NFNL_SUBSYS_HOOK << 8 | NFNL_MSG_HOOK_GET,
+            family.number(),
+            |w| w.be32(NFNLA_HOOK_HOOKNUM, PRE_ROUTING),
+            |_, attrs| {
+                for attr in attrs {
+                    let attr = attr?;
+                    if attr.kind == NFNLA_HOOK_FUNCTION_NAME {
+                        return Ok(attr
+                            .text("NFNLA_HOOK_FUNCTION_NAME")?
+                            .contains("conntrack_in"));
+                    }
+                }
+                Ok(false)
+            },
+        );
+        match functions {
+            Ok(functions) => Ok(Some(functions.contains(&true))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Some(false)),
+            Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Invalid) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn apply_one(&self, operation: Operation, change: Change) -> Result<(), Error> {
+        let results = self.control().apply(std::slice::from_ref(&change))?;
+        results
+            .into_iter()
+            .next()
+            .unwrap_or(Err(Error::AnswerLost { operation }))
+    }
+
+    fn request(
+        &self,
+        operation: Operation,
+        kind: u16,
+        flags: u16,
+        family: u8,
+        body: impl FnOnce(&mut Writer),
+        each: impl FnMut(NfGen, Attrs<'_>) -> Result<(), DecodeError>,
+    ) -> Result<(), Error> {
+        let nfgen = NfGen {
+            family,
+            version: 0,
+            resource: 0,
+        };
+        self.control()
+            .request(operation, kind, flags, nfgen, body, each)
+    }
+
+    fn list<T>(
+        &self,
+        operation: Operation,
+        kind: u16,
+        family: u8,
+        body: impl FnOnce(&mut Writer),
+        decode: impl Fn(NfGen, Attrs<'_>) -> Result<T, DecodeError>,
+    ) -> Result<Vec<T>, Error> {
+        let mut items = Vec::new();
+        self.request(operation, kind, NLM_F_DUMP, family, body, |nfgen, attrs| {
+            items.push(decode(nfgen, attrs)?);
+            Ok(())
+        })?;
+        Ok(items)
+    }
+
+    fn control(&self) -> MutexGuard<'_, Control> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Control {
+    /// Sends one request and reads its answers up to the acknowledgement or the end of the list.
+    fn request(
+        &mut self,
+        operation: Operation,
+        kind: u16,
+        flags: u16,
+        nfgen: NfGen,
+        body: impl FnOnce(&mut Writer),
+        mut each: impl FnMut(NfGen, Attrs<'_>) -> Result<(), DecodeError>,
+    ) -> Result<(), Error> {
+        let number = sequence();
+        self.writer.clear();
+        self.writer
+            .message(kind, NLM_F_REQUEST | flags, number, nfgen, body);
+        self.socket
+            .send(self.writer.bytes())
+            .map_err(Error::io(operation))?;
+        let malformed = Error::malformed(operation);
+        let mut failed = None;
+        loop {
+            self.receive(operation)?;
+            for message in Messages::new(&self.buffer) {
+                let message = message.map_err(&malformed)?;
+                // A late answer to a request that was given up.
+                if message.header.sequence != number {
+                    continue;
+                }
+                if let Some(ack) = ack(&message).map_err(&malformed)? {
+                    return match (ack.errno, failed) {
+                        (0, None) => Ok(()),
+                        (0, Some(error)) => Err(error),
+                        _ => Err(Error::kernel(operation, &ack)),
+                    };
+                }
+                let outcome = message
+                    .nfnetlink()
+                    .and_then(|(nfgen, attrs)| each(nfgen, attrs));
+                if let Err(error) = outcome {
+                    failed.get_or_insert_with(|| malformed(error));
+                }
+            }
+        }
+    }
+
+    /// Sends a batch of changes and gives each one's result.
+    fn apply(&mut self, batch: &[Change]) -> Result<Vec<Result<(), Error>>, Error> {
+        let operation = batch.first().map_or(Operation::Update, operation_of);
+        let first = sequences(batch.len());
+        self.writer.clear();
+        for (index, change) in batch.iter().enumerate() {
+            let (kind, flags, family) = change.parts();
+            let ack = if index + 1 == batch.len() {
+                NLM_F_ACK
+            } else {
+                0
+            };
+            let number = first.wrapping_add(index as u32);
+            let nfgen = NfGen {
+                family,
+                version: 0,
+                resource: 0,
+            };
+            self.writer
+                .message(kind, NLM_F_REQUEST | flags | ack, number, nfgen, |w| {
+                    change.encode(w);
+                });
+        }
+        self.socket
+            .send(self.writer.bytes())
+            .map_err(Error::io(operation))?;
+
+        let mut results: Vec<Result<(), Error>> = batch.iter().map(|_| Ok(())).collect();
+        let malformed = Error::malformed(operation);
+        loop {
+            match self.receive(operation) {
+                Ok(()) => {}
+                Err(Error::AnswerLost { .. }) => {
+                    // Which of them failed is not known any more, so none may pass as done.
+                    for (result, change) in results.iter_mut().zip(batch) {
+                        if result.is_ok() {
+                            *result = Err(Error::AnswerLost {
+                                operation: operation_of(change),
+                            });
+                        }
+                    }
+                    return Ok(results);
+                }
+                Err(error) => return Err(error),
+            }
+            for message in Messages::new(&self.buffer) {
+                let message = message.map_err(&malformed)?;
+                let index = message.header.sequence.wrapping_sub(first) as usize;
+                let (Some(result), Some(change)) = (results.get_mut(index), batch.get(index))
+                else {
+                    continue;
+                };
+                let Some(ack) = ack(&message).map_err(&malformed)? else {
+                    continue;
+                };
+                if ack.errno != 0 {
+                    *result = Err(Error::kernel(operation_of(change), &ack));
+                }
+                if index + 1 == batch.len() {
+                    return Ok(results);
+                }
+            }
+        }
+    }
+
+    fn receive(&mut self, operation: Operation) -> Result<(), Error> {
+        match self
+            .socket
+            .receive(&mut self.buffer)
+            .map_err(Error::io(operation))?
+        {
+            Received::Bytes(length) if length > self.buffer.len() => {
+                Err(Error::Truncated { operation, length })
+            }
+            // The other end is gone.
+            Received::Bytes(0) => Err(Error::Timeout {
+                operation,
+                seconds: 0,
+            }),
+            Received::Bytes(_) => Ok(()),
+            Received::Overrun => Err(Error::AnswerLost { operation }),
+            Received::Timeout => Err(Error::Timeout {
+                operation,
+                seconds: PATIENCE.as_secs(),
+            }),
+        }
+    }
+}
+
+/// What ends an answer: an acknowledgement, an error, or the end of a list.
+fn ack<'a>(message: &Message<'a>) -> Result<Option<Ack<'a>>, DecodeError> {
+    match message.header.kind {
+        NLMSG_DONE => Ok(Some(Ack::decode_done(message))),
+        NLMSG_ERROR => Ack::decode(message)
+            .map(Some)
+            .ok_or(DecodeError::Truncated {
+                field: "nlmsgerr",
+                offset: 0,
+            }),
+        _ => Ok(None),
+    }
+}
+
+const fn operation_of(change: &Change) -> Operation {
+    match change {
+        Change::Create(_) => Operation::Create,
+        Change::Update(..) => Operation::Update,
+        Change::Delete(_) => Operation::Delete,
+        Change::CreateExpectation(_) => Operation::ExpectationCreate,
+        Change::DeleteExpectation(_) => Operation::ExpectationDelete,
+    }
+}
+
+/// A number that no other request of this process has; never 0, which events have.
+pub(crate) fn sequence() -> u32 {
+    sequences(1)
+}
+
+fn sequences(count: usize) -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    loop {
+        let first = NEXT.fetch_add(count as u32, Ordering::Relaxed);
+        if first != 0 && first.checked_add(count as u32).is_some() {
+            return first;
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! Events: what the kernel tells of births, changes and deaths.
+
+use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::constants::*;
+use crate::error::{Error, Operation};
+use crate::message::{Entry, Expectation};
+use crate::socket::{BatchReceiver, Received, Socket, wake_pair};
+use crate::wire::Messages;
+
+bitflags::bitflags! {
+    /// What to be told of.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub struct Groups: u8 {
+        /// Entries that are new in the table.
+        const NEW = 1;
+        /// Entries of which something but counters and timeout has changed.
+        const UPDATE = 2;
+        /// Entries that have left the table.
+        const DESTROY = 4;
+        /// Expectations that are new.
+        const EXPECTATION_NEW = 8;
+        /// Expectations that are gone.
+        const EXPECTATION_DESTROY = 16;
+        /// Everything about entries.
+        const CONNTRACK = 7;
+        /// Everything about expectations.
+        const EXPECTATION = 24;
+    }
+}
+
+impl Groups {
+    fn numbers(self) -> impl Iterator<Item = u32> {
+        self.iter().map(|group| match group {
+            Self::NEW => NFNLGRP_CONNTRACK_NEW,
+            Self::UPDATE => NFNLGRP_CONNTRACK_UPDATE,
+            Self::DESTROY => NFNLGRP_CONNTRACK_DESTROY,
+            Self::EXPECTATION_NEW => NFNLGRP_CONNTRACK_EXP_NEW,
+            _ => NFNLGRP_CONNTRACK_EXP_DESTROY,
+        })
+    }
+}
+
+/// How events are received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventOptions {
+    /// Bytes of the kernel's receive buffer to ask for. What it really is,
+    /// [`Events::receive_buffer`] tells.
+    pub receive_buffer: usize,
+    /// Bytes of events that may wait in this process for a slow reader before the kernel's buffer
+    /// begins to fill.
+    pub queue: usize,
+    /// Makes the kernel keep destroy events that do not fit and send them later
+    /// (`NETLINK_BROADCAST_ERROR`), at the price of entries that stay in memory as long.
+    pub reliable: bool,
+}
+
+impl Default for EventOptions {
+    /// 64 MiB in the kernel, 256 MiB here at worst, not reliable.
+    fn default() -> Self {
+        Self {
+            receive_buffer: 64 << 20,
+            queue: 256 << 20,
+            reliable: false,
+        }
+    }
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// An entry is new.
+    New(Entry),
+    /// Something of an entry has changed; only what has changed need be in it.
+    Update(Entry),
+    /// An entry is gone; with its last counters, if accounting is on.
+    Destroy(Entry),
+    /// An expectation is new.
+    ExpectationNew(Box<Expectation>),
+    /// An expectation is gone.
+    ExpectationDestroy(Box<Expectation>),
+    /// The kernel's buffer was full and events are lost: what was known of the table is to be
+    /// read anew. The stream goes on.
+    Overrun {
+        /// How many, where the kernel can say (Linux 4.12).
+        lost: Option<u32>,
+    },
+}
+
+/// A subscription: a stream of batches of events. Dropping it ends it.
+///
+/// ```no_run
+/// use ctnetlink::{Client, Event, EventOptions, Groups};
+///
+/// # fn main() -> Result<(), ctnetlink::Error> {
+/// let client = Client::open()?;
+/// let mut events = client.events(Groups::NEW | Groups::DESTROY, EventOptions::default())?;
+/// while let Some(batch) = events.next_batch(None)? {
+///     for event in batch.iter() {
+///         match event? {
+///             Event::New(entry) => println!("new {}", entry.orig.src),
+///             Event::Overrun { lost } => eprintln!("lost {lost:?}"),
+///             _ => {}
+///         }
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Events {
+    items: Receiver<Item>,
+    queue: Arc<Queue>,
+    waker: std::fs::File,
+    thread: Option<std::thread::JoinHandle<()>>,
+    receive_buffer: usize,
+}
+
+/// Events that were received together.
+#[derive(Debug)]
+pub struct EventBatch {
+    content: Content,
+    queue: Arc<Queue>,
+}
+
+#[derive(Debug)]
+enum Content {
+    Messages(Vec<u8>),
+    Overrun { lost: Option<u32> },
+}
+
+enum Item {
+    Batch(Content),
+    Failed(Error),
+}
+
+/// Bytes that wait for the reader.
+#[derive(Debug)]
+struct Queue {
+    limit: usize,
+    waiting: AtomicUsize,
+    stopped: Mutex<bool>,
+    room: Condvar,
+}
+
+impl Events {
+    pub(crate) fn start(
+        socket: Socket,
+        groups: Groups,
+        options: EventOptions,
+    ) -> Result<Self, Error> {
+        let io = Error::io(Operation::Events);
+        // A small buffer still works, and its real size is told.
+        let _ = socket.set_receive_buffer(options.receive_buffer);
+        let receive_buffer = socket.receive_buffer().map_err(&io)?;
+        if options.reliable {
+            socket.set_reliable().map_err(&io)?;
+        }
+        for group in groups.numbers() {
+            socket.join(group).map_err(&io)?;
+        }
+        let queue = Arc::new(Queue {
+            limit: options.queue,
+            waiting: AtomicUsize::new(0),
+            stopped: Mutex::new(false),
+            room: Condvar::new(),
+        });
+        let (wake, waker) = wake_pair().map_err(&io)?;
+        let (sender, items) = channel();
+        let thread = std::thread::Builder::new()
+            .name("events".to_owned())
+            .spawn({
+                let queue = Arc::clone(&queue);
+                move || {
+                    if let Err(source) = receive_all(&socket, &wake, &queue, &sender) {
+                        let _ = sender.send(Item::Failed(Error::io(Operation::Events)(source)));
+                    }
+                }
+            })
+            .map_err(&io)?;
+        Ok(Self {
+            items,
+            queue,
+            waker,
+            thread: Some(thread),
+            receive_buffer,
+        })
+    }
+
+    /// The real size of the kernel's receive buffer in bytes, as the kernel counts it: about
+    /// 1.5 kB of it hold one event.
+    pub const fn receive_buffer(&self) -> usize {
+        self.receive_buffer
+    }
+
+    /// Waits for the next batch, at most so long; `None` if nothing came in time, or after
+    /// [`stop`](Self::stopper) once everything received has been read.
+    ///
+    /// After an error nothing more comes.
+    pub fn next_batch(&mut self, timeout: Option<Duration>) -> Result<Option<EventBatch>, Error> {
+        let item = match timeout {
+            None => self
+                .items
+                .recv()
+                .map_err(|_| RecvTimeoutError::Disconnected),
+            Some(timeout) => self.items.recv_timeout(timeout),
+        };
+        match item {
+            Ok(Item::Batch(content)) => Ok(Some(EventBatch {
+                content,
+                queue: Arc::clone(&self.queue),
+            })),
+            Ok(Item::Failed(error)) => Err(error),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(None),
+        }
+    }
+
+    /// A handle by which another thread ends the stream.
+    pub fn stopper(&self) -> Result<EventStopper, Error> {
+        let waker = self
+            .waker
+            .try_clone()
+            .map_err(Error::io(Operation::Events))?;
+        Ok(EventStopper {
+            waker,
+            queue: Arc::clone(&self.queue),
+        })
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        stop(&mut &self.waker, &self.queue);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Ends a stream of events from another thread.
+#[derive(Debug)]
+pub struct EventStopper {
+    waker: std::fs::File,
+    queue: Arc<Queue>,
+}
+
+impl EventStopper {
+    /// Stops receiving. What has been received can still be read.
+    pub fn stop(&self) {
+        stop(&mut &self.waker, &self.queue);
+    }
+}
+
+impl EventBatch {
+    /// The events, in the order in which the kernel sent them. An event that cannot be read is an
+    /// error of its own; those after it are still there unless its very length is wrong.
+    pub fn iter(&self) -> impl Iterator<Item = Result<Event, Error>> {
+        let (messages, overrun) = match &self.content {
+            Content::Messages(bytes) => (Messages::new(bytes), None),
+            Content::Overrun { lost } => (Messages::new(&[]), Some(Event::Overrun { lost: *lost })),
+        };
+        let malformed = Error::malformed(Operation::Events);
+        overrun
+            .into_iter()
+            .map(Ok)
+            .chain(messages.filter_map(move |message| {
+                message
+                    .and_then(|message| decode(&message))
+                    .map_err(&malformed)
+                    .transpose()
+            }))
+    }
+}
+
+impl Drop for EventBatch {
+    fn drop(&mut self) {
+        if let Content::Messages(bytes) = &self.content {
+            self.queue.remove(bytes.len());
+        }
+    }
+}
+
+fn decode(message: &crate::wire::Message<'_>) -> Result<Option<Event>, crate::wire::DecodeError> {
+    let is_new = message.header.flags & NLM_F_CREATE != 0;
+    let subsystem = message.header.kind >> 8;
+    let kind = message.header.kind & 0xff;
+    let attrs = || message.nfnetlink().map(|(_, attrs)| attrs);
+    Ok(Some(match (subsystem, kind) {
+        (NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_NEW) if is_new => {
+            Event::New(Entry::decode(attrs()?)?)
+        }
+        (NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_NEW) => Event::Update(Entry::decode(attrs()?)?),
+        (NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_DELETE) => Event::Destroy(Entry::decode(attrs()?)?),
+        (NFNL_SUBSYS_CTNETLINK_EXP, IPCTNL_MSG_EXP_NEW) => {
+            Event::ExpectationNew(Box::new(Expectation::decode(attrs()?)?))
+        }
+        (NFNL_SUBSYS_CTNETLINK_EXP, IPCTNL_MSG_EXP_DELETE) => {
+            Event::ExpectationDestroy(Box::new(Expectation::decode(attrs()?)?))
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// Moves events from the kernel's buffer into the queue until it is stopped.
+fn receive_all(
+    socket: &Socket,
+    wake: &std::os::fd::OwnedFd,
+    queue: &Queue,
+    items: &Sender<Item>,
+) -> std::io::Result<()> {
+    use std::os::fd::AsFd;
+    /// A batch is passed on when it is this long, or when nothing more is there.
+    const ENOUGH: usize = 128 * 1024;
+    let mut receiver = BatchReceiver::new();
+    let mut dropped = socket.dropped();
+    loop {
+        if !queue.wait_for_room() || !socket.wait(wake.as_fd())? {
+            return Ok(());
+        }
+        let mut batch = Vec::with_capacity(ENOUGH + 16 * 1024);
+        let mut overrun = false;
+        while batch.len() < ENOUGH && !overrun {
+            match receiver.receive(socket, &mut batch)? {
+                Received::Bytes(0) | Received::Timeout => break,
+                Received::Bytes(_) => {}
+                Received::Overrun => overrun = true,
+            }
+        }
+        if !batch.is_empty() {
+            queue.add(batch.len());
+            if items.send(Item::Batch(Content::Messages(batch))).is_err() {
+                return Ok(());
+            }
+        }
+        if overrun {
+            let now = socket.dropped();
+            let lost = now
+                .zip(dropped)
+                .map(|(now, before)| now.wrapping_sub(before));
+            dropped = now;
+            if items.send(Item::Batch(Content::Overrun { lost })).is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Queue {
+    /// Waits while too much is waiting; `false` once it is stopped.
+    fn wait_for_room(&self) -> bool {
+        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*stopped && self.waiting.load(Ordering::Acquire) > self.limit {
+            stopped = self
+                .room
+                .wait(stopped)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        !*stopped
+    }
+
+    fn add(&self, bytes: usize) {
+        self.waiting.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    fn remove(&self, bytes: usize) {
+        let before = self.waiting.fetch_sub(bytes, Ordering::AcqRel);
+        if before > self.limit {
+            drop(self.stopped.lock());
+            self.room.notify_all();
+        }
+    }
+}
+
+fn stop(mut waker: impl Write, queue: &Queue) {
+    *queue.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    queue.room.notify_all();
+    let _ = waker.write_all(&1u64.to_ne_bytes());
+}

@@ -1,0 +1,3 @@
+//! One file a subcommand: flags in, output out.
+
+pub(crate) mod api;
