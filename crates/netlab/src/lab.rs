@@ -126,7 +126,7 @@ impl Lab {
     /// # Errors
     ///
     /// [`Error::UnknownAddress`]; [`Error::System`] when a port is taken or no connection comes about
-    /// within two seconds.
+    /// within five seconds.
     pub fn tcp_connect(
         &self,
         from: impl Into<SocketAddr>,
@@ -153,7 +153,7 @@ impl Lab {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownAddress`]; [`Error::System`] when no answer comes within two seconds.
+    /// [`Error::UnknownAddress`]; [`Error::System`] when no answer comes within five seconds.
     pub fn ping(&self, from: impl Into<IpAddr>, to: impl Into<IpAddr>) -> Result<Duration> {
         let from = from.into();
         exchange::ping(self.home(SocketAddr::new(from, 0))?, from, to)

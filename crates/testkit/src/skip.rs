@@ -10,10 +10,15 @@ pub const REQUIRE_KERNEL: &str = "TRACKLIGHT_REQUIRE_KERNEL";
 /// When [`REQUIRE_KERNEL`] is `1`.
 #[track_caller]
 pub fn skip(reason: &str) {
-    assert!(
-        std::env::var_os(REQUIRE_KERNEL).is_none_or(|value| value != "1"),
-        "{REQUIRE_KERNEL}=1, but {reason}"
+    skip_unless(
+        std::env::var_os(REQUIRE_KERNEL).is_some_and(|value| value == "1"),
+        reason,
     );
+}
+
+#[track_caller]
+fn skip_unless(required: bool, reason: &str) {
+    assert!(!required, "{REQUIRE_KERNEL}=1, but {reason}");
     eprintln!("skipped: {reason}");
 }
 
@@ -38,5 +43,32 @@ pub fn available<T>(outcome: Result<T>) -> Option<T> {
             None
         }
         Err(error) => panic!("{error}. {}", error.hint()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_skip_is_allowed_where_the_kernel_is_not_required() {
+        skip_unless(false, "there is none");
+    }
+
+    #[test]
+    #[should_panic(expected = "TRACKLIGHT_REQUIRE_KERNEL=1, but there is none")]
+    fn a_skip_is_a_failure_where_the_kernel_is_required() {
+        skip_unless(true, "there is none");
+    }
+
+    #[test]
+    #[should_panic(expected = "waited 1s for nothing")]
+    fn what_is_no_property_of_the_machine_is_never_skipped() {
+        let error = Error::TimedOut {
+            what: "nothing".to_owned(),
+            waited: std::time::Duration::from_secs(1),
+            seen: String::new(),
+        };
+        available::<()>(Err(error));
     }
 }
