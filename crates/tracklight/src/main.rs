@@ -1,30 +1,21 @@
 //! Tracklight: every connection of a Linux firewall, from the command line.
 
+mod cli;
 mod commands;
+mod exit;
+mod flags;
+mod output;
+mod progress;
+mod table;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-
-/// Shows, searches and steers every connection passing this machine's firewall.
-#[derive(Debug, Parser)]
-#[command(name = "tracklight", version, about)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// The connections contract: one JSON object in, one out.
-    Api(commands::api::Args),
-}
+use clap::Parser;
 
 fn main() -> ExitCode {
     if let Some(call) = commands::api::called_as() {
         return commands::api::run_call(call);
     }
-    match Cli::parse().command {
-        Command::Api(args) => commands::api::run(&args),
-    }
+    let cli = cli::Cli::parse();
+    exit::report(commands::run(&cli))
 }

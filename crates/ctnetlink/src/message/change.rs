@@ -150,7 +150,7 @@ impl From<&Entry> for NewEntry {
             nat_dst: None,
             seqadj_orig: extra.seqadj_orig,
             seqadj_reply: extra.seqadj_reply,
-            synproxy: extra.synproxy,
+            synproxy: entry.synproxy,
             master: extra.master,
         }
     }

@@ -115,8 +115,6 @@ pub struct Extra {
     pub seqadj_orig: Option<SeqAdj>,
     /// Sequence adjustment of the reply direction.
     pub seqadj_reply: Option<SeqAdj>,
-    /// SYN proxy.
-    pub synproxy: Option<SynProxy>,
     /// Original tuple of the entry that expected this one.
     pub master: Option<Tuple>,
 }
@@ -160,6 +158,8 @@ pub struct Entry {
     pub helper: Option<HelperName>,
     /// Labels, where any is set.
     pub labels: Option<Labels>,
+    /// SYN proxy; every entry made through netlink has one, all zero.
+    pub synproxy: Option<SynProxy>,
     /// What few entries have.
     pub extra: Option<Box<Extra>>,
 }
@@ -187,6 +187,7 @@ impl Entry {
             protoinfo: None,
             helper: None,
             labels: None,
+            synproxy: None,
             extra: None,
         }
     }
@@ -309,7 +310,7 @@ impl Entry {
             }
             CTA_SEQ_ADJ_ORIG => self.extra_mut().seqadj_orig = Some(decode_seqadj(attr)?),
             CTA_SEQ_ADJ_REPLY => self.extra_mut().seqadj_reply = Some(decode_seqadj(attr)?),
-            CTA_SYNPROXY => self.extra_mut().synproxy = Some(decode_synproxy(attr)?),
+            CTA_SYNPROXY => self.synproxy = Some(decode_synproxy(attr)?),
             CTA_SECCTX => {
                 for part in attr.nested() {
                     let part = part?;

@@ -1,3 +1,42 @@
-//! One file a subcommand: flags in, output out.
+//! One file a subcommand: flags in, action, output out.
 
 pub(crate) mod api;
+pub(crate) mod completions;
+pub(crate) mod count;
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod expect;
+pub(crate) mod flush;
+pub(crate) mod get;
+pub(crate) mod list;
+pub(crate) mod man;
+pub(crate) mod protocols;
+pub(crate) mod stats;
+pub(crate) mod update;
+pub(crate) mod watch;
+
+use engine::Failure;
+
+use crate::cli::{Cli, Command};
+use crate::exit::Outcome;
+
+/// Runs the subcommand.
+pub(crate) fn run(cli: &Cli) -> Result<Outcome, Failure> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::List(args) => list::run(args, global),
+        Command::Get(args) => get::run(args, global),
+        Command::Create(args) => create::run(args, global),
+        Command::Update(args) => update::run(args, global),
+        Command::Delete(args) => delete::run(args, global),
+        Command::Flush(args) => flush::run(args, global),
+        Command::Watch(args) => watch::run(args, global),
+        Command::Count(args) => count::run(args, global),
+        Command::Stats(args) => stats::run(args, global),
+        Command::Protocols(args) => protocols::run(args),
+        Command::Expect(args) => expect::run(args, global),
+        Command::Api(args) => Ok(Outcome::Status(api::run(args))),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
+    }
+}

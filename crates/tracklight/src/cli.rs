@@ -1,0 +1,110 @@
+//! The command line: what there is, without doing any of it.
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::commands;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const EXIT_CODES: &str = "\
+Exit status:
+  0  done
+  1  nothing found, or refused
+  2  wrong usage
+  3  no privilege
+  4  the kernel or the system failed";
+
+/// Shows, searches and steers every connection passing this machine's firewall.
+///
+/// Reads and writes the kernel's connection tracking table. Needs root or CAP_NET_ADMIN;
+/// `tracklight demo` shows it on a small network of its own without either.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tracklight",
+    version,
+    styles = STYLES,
+    after_help = EXIT_CODES,
+    propagate_version = true,
+    max_term_width = 100
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every subcommand takes.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Global {
+    /// Network namespace: a name of `ip netns`, a path, or a process's number
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME|PATH|PID",
+        help_heading = "Global options"
+    )]
+    pub(crate) netns: Option<String>,
+    /// When to use colour
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        help_heading = "Global options"
+    )]
+    pub(crate) color: ColorWhen,
+    /// Say more on standard error: how the kernel was asked, how long it took
+    #[arg(short, long, global = true, help_heading = "Global options")]
+    pub(crate) verbose: bool,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorWhen {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List connections
+    #[command(visible_alias = "ls")]
+    List(commands::list::Args),
+    /// Show all that is known of one connection
+    Get(commands::get::Args),
+    /// Put an entry into the table
+    Create(commands::create::Args),
+    /// Change entries: timeout, mark, status, state, labels, helper
+    Update(commands::update::Args),
+    /// Delete entries
+    #[command(visible_alias = "rm")]
+    Delete(commands::delete::Args),
+    /// Empty the table, or a part of it
+    Flush(commands::flush::Args),
+    /// Print births, changes and deaths of connections as they happen
+    Watch(commands::watch::Args),
+    /// Count connections
+    Count(commands::count::Args),
+    /// Show the kernel's counters, how full the table is, and what is switched off
+    Stats(commands::stats::Args),
+    /// List protocols and their states
+    Protocols(commands::protocols::Args),
+    /// Connections that helpers expect
+    Expect(commands::expect::Args),
+    /// The connections contract for panels: one JSON object in, one out
+    Api(commands::api::Args),
+    /// Print a completion script for a shell
+    Completions(commands::completions::Args),
+    /// Print manual pages
+    Man(commands::man::Args),
+}

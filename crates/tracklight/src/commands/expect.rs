@@ -1,0 +1,245 @@
+//! `tracklight expect`.
+
+use std::net::IpAddr;
+
+use clap::{Subcommand, ValueEnum};
+use ctnetlink::{
+    Expectation, ExpectationFlags, ExpectationKey, Family, HelperName, L4, NewExpectation,
+    Protocol, Tuple,
+};
+use engine::Failure;
+use engine::render::json;
+use engine::select::{parse_family, parse_protocol};
+
+use crate::cli::Global;
+use crate::exit::{Outcome, note};
+use crate::flags::{TupleArgs, open, parse_helper, usage};
+use crate::output::Output;
+
+/// Flags of `tracklight expect`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List expectations (also without a verb)
+    List {
+        /// Only those of one family
+        #[arg(short, long, value_parser = parse_family)]
+        family: Option<Family>,
+        /// Output: text, json or ndjson
+        #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+        output: Format,
+    },
+    /// Show one
+    Get(TupleArgs),
+    /// Make one; its master must exist and have a helper
+    Create(CreateArgs),
+    /// Delete one
+    Delete(TupleArgs),
+    /// Delete all
+    Flush,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// One line each
+    Text,
+    /// A JSON array
+    Json,
+    /// One JSON object a line
+    Ndjson,
+}
+
+#[derive(Debug, clap::Args)]
+struct CreateArgs {
+    #[command(flatten)]
+    tuple: TupleArgs,
+    /// Bits of the source address that count
+    #[arg(long, value_name = "ADDRESS")]
+    mask_src: Option<IpAddr>,
+    /// Bits of the destination address that count
+    #[arg(long, value_name = "ADDRESS")]
+    mask_dst: Option<IpAddr>,
+    /// Bits of the source port that count
+    #[arg(long, value_name = "BITS", default_value_t = 0)]
+    mask_sport: u16,
+    /// Bits of the destination port that count
+    #[arg(long, value_name = "BITS", default_value_t = u16::MAX)]
+    mask_dport: u16,
+    /// The master's protocol
+    #[arg(long, value_name = "PROTO", default_value = "tcp", value_parser = parse_protocol)]
+    master_proto: Protocol,
+    /// The master's source address
+    #[arg(long, value_name = "ADDRESS")]
+    master_src: IpAddr,
+    /// The master's destination address
+    #[arg(long, value_name = "ADDRESS")]
+    master_dst: IpAddr,
+    /// The master's source port
+    #[arg(long, value_name = "PORT")]
+    master_sport: u16,
+    /// The master's destination port
+    #[arg(long, value_name = "PORT")]
+    master_dport: u16,
+    /// Seconds until it is forgotten
+    #[arg(short, long, value_name = "SECONDS")]
+    timeout: u32,
+    /// It stays after the first connection
+    #[arg(long)]
+    permanent: bool,
+    /// Helper of the connection to come
+    #[arg(long, value_name = "NAME", value_parser = parse_helper)]
+    helper: Option<HelperName>,
+}
+
+/// `tracklight expect`.
+pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
+    let client = open(global)?;
+    match &args.verb {
+        None => list(&client.expectations(None)?, Format::Text),
+        Some(Verb::List { family, output }) => list(&client.expectations(*family)?, *output),
+        Some(Verb::Get(tuple)) => list(&[client.expectation(&key(tuple)?)?], Format::Text),
+        Some(Verb::Create(create)) => {
+            client.create_expectation(new(create)?)?;
+            Ok(Outcome::Done)
+        }
+        Some(Verb::Delete(tuple)) => {
+            client.delete_expectation(key(tuple)?)?;
+            Ok(Outcome::Done)
+        }
+        Some(Verb::Flush) => {
+            client.flush_expectations()?;
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+fn list(expectations: &[Expectation], format: Format) -> Result<Outcome, Failure> {
+    let mut out = Output::stdout()?;
+    match format {
+        Format::Text => {
+            for expectation in expectations {
+                out.text(&format!("{}\n", describe(expectation)))?;
+            }
+        }
+        Format::Ndjson => {
+            for expectation in expectations {
+                json::write_expectation(out.buffer(), expectation);
+                out.text("\n")?;
+            }
+        }
+        Format::Json => {
+            out.text("[")?;
+            for (index, expectation) in expectations.iter().enumerate() {
+                out.text(if index > 0 { ",\n" } else { "\n" })?;
+                json::write_expectation(out.buffer(), expectation);
+            }
+            out.text(if expectations.is_empty() {
+                "]\n"
+            } else {
+                "\n]\n"
+            })?;
+        }
+    }
+    out.flush()?;
+    if expectations.is_empty() {
+        note("no expectations");
+        return Ok(Outcome::Nothing);
+    }
+    Ok(Outcome::Done)
+}
+
+/// One line: what is expected, of whom, how long.
+pub(crate) fn describe(expectation: &Expectation) -> String {
+    let end = |address: IpAddr, port: Option<u16>, mask: Option<u16>| match port {
+        Some(_) if mask == Some(0) => format!("{address} any port"),
+        Some(port) => format!("{address} port {port}"),
+        None => address.to_string(),
+    };
+    let (tuple, mask) = (&expectation.tuple, &expectation.mask);
+    let mut text = format!(
+        "{} {} → {}, of {} → {}",
+        tuple.protocol,
+        end(tuple.src, tuple.src_port(), mask.src_port()),
+        end(tuple.dst, tuple.dst_port(), mask.dst_port()),
+        end(expectation.master.src, expectation.master.src_port(), None),
+        end(expectation.master.dst, expectation.master.dst_port(), None),
+    );
+    if let Some(helper) = &expectation.helper {
+        text += &format!(", helper {helper}");
+    }
+    if let Some(timeout) = expectation.timeout {
+        text += &format!(", {timeout}s left");
+    }
+    let flags = expectation.flags.unwrap_or_default();
+    for (name, _) in flags.iter_names() {
+        text += &format!(" {name}");
+    }
+    text
+}
+
+fn key(args: &TupleArgs) -> Result<ExpectationKey, Failure> {
+    Ok(ExpectationKey {
+        tuple: args.tuple()?,
+        zone: args.zone,
+        id: None,
+    })
+}
+
+fn new(args: &CreateArgs) -> Result<NewExpectation, Failure> {
+    let tuple = args.tuple.tuple()?;
+    let all_bits = || match tuple.any_address() {
+        IpAddr::V4(_) => IpAddr::from([255; 4]),
+        IpAddr::V6(_) => IpAddr::from([255; 16]),
+    };
+    let l4 = match tuple.l4 {
+        L4::Ports { .. } => L4::Ports {
+            src: args.mask_sport,
+            dst: args.mask_dport,
+        },
+        other => other,
+    };
+    let mask = Tuple {
+        src: args.mask_src.unwrap_or_else(all_bits),
+        dst: args.mask_dst.unwrap_or_else(all_bits),
+        protocol: tuple.protocol,
+        l4,
+    };
+    let master = Tuple::ports(
+        args.master_proto,
+        args.master_src,
+        args.master_sport,
+        args.master_dst,
+        args.master_dport,
+    );
+    let addresses = [mask.src, mask.dst, master.src, master.dst];
+    if addresses
+        .iter()
+        .any(|address| address.is_ipv4() != tuple.src.is_ipv4())
+    {
+        return Err(usage(
+            "masks and master are of another family than the expectation",
+            "give all addresses in IPv4 or all in IPv6",
+        ));
+    }
+    Ok(NewExpectation {
+        tuple,
+        mask,
+        master,
+        zone: args.tuple.zone,
+        timeout: args.timeout,
+        flags: if args.permanent {
+            ExpectationFlags::PERMANENT
+        } else {
+            ExpectationFlags::empty()
+        },
+        class: 0,
+        helper: args.helper,
+        function: None,
+        nat: None,
+    })
+}

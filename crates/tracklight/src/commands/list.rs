@@ -1,0 +1,428 @@
+//! `tracklight list`.
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant, SystemTime};
+
+use clap::ValueEnum;
+use ctnetlink::{Client, Entry, Family};
+use engine::actions::{self, Listed};
+use engine::render::{conntrack, json};
+use engine::{Column, Failure, Selection, Style, Top};
+
+use crate::cli::{ColorWhen, Global};
+use crate::exit::{Outcome, note};
+use crate::flags::{FilterArgs, open, usage};
+use crate::output::Output;
+use crate::progress::Progress;
+use crate::table::Table;
+
+/// Flags of `tracklight list`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// Output: table, json, ndjson, csv, or conntrack[,extended][,id][,ktimestamp]
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: Format,
+    /// Sort by a column: quantities from the largest, everything else ascending
+    #[arg(long, value_name = "COLUMN", value_parser = parse_column)]
+    sort: Option<Column>,
+    /// Turn the order round
+    #[arg(long, requires = "sort")]
+    reverse: bool,
+    /// Print at most so many
+    #[arg(short = 'n', long, value_name = "N")]
+    limit: Option<usize>,
+    /// Columns of table and csv, in order: `--columns help` lists them
+    #[arg(long, value_name = "COLUMN,…", value_delimiter = ',', value_parser = parse_columns)]
+    columns: Vec<ColumnChoice>,
+    /// Another list of the kernel: entries being removed, or not yet confirmed
+    #[arg(long, value_name = "TABLE", default_value = "conntrack")]
+    table: TableName,
+    /// Set the counters of the listed entries to zero in the same step
+    #[arg(short, long, conflicts_with = "table")]
+    zero: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum TableName {
+    /// The connection tracking table
+    Conntrack,
+    /// Entries whose end could not be told to every listener yet
+    Dying,
+    /// Entries whose first packet is still on its way
+    Unconfirmed,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum ColumnChoice {
+    Column(Column),
+    Help,
+}
+
+/// How entries are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Table,
+    Json,
+    Ndjson,
+    Csv,
+    Conntrack(conntrack::Options),
+}
+
+impl std::str::FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.split(',');
+        let format = match parts.next().unwrap_or_default() {
+            "table" => Self::Table,
+            "json" => Self::Json,
+            "ndjson" => Self::Ndjson,
+            "csv" => Self::Csv,
+            "conntrack" => {
+                let mut options = conntrack::Options::default();
+                for option in parts {
+                    match option {
+                        "extended" => options.extended = true,
+                        "id" => options.id = true,
+                        "ktimestamp" => options.ktimestamp = true,
+                        _ => {
+                            return Err("conntrack takes extended, id and ktimestamp".to_owned());
+                        }
+                    }
+                }
+                return Ok(Self::Conntrack(options));
+            }
+            _ => {
+                return Err("expected table, json, ndjson, csv or conntrack".to_owned());
+            }
+        };
+        match parts.next() {
+            None => Ok(format),
+            Some(_) => Err("only conntrack takes options".to_owned()),
+        }
+    }
+}
+
+/// `tracklight list`.
+pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
+    if args
+        .columns
+        .iter()
+        .any(|choice| matches!(choice, ColumnChoice::Help))
+    {
+        return list_columns();
+    }
+    if !args.columns.is_empty() && !matches!(args.output, Format::Table | Format::Csv) {
+        return Err(usage("--columns goes with table and csv", "leave it out"));
+    }
+    let client = open(global)?;
+    let selection = args.filter.selection();
+    let started = Instant::now();
+    let mut printer = Printer::new(args, global)?;
+    let total = actions::usage(&client)?.entries.map(u64::from);
+    let mut progress = Progress::new("reading", total).unless(printer.out.is_terminal());
+    let listed = match args.sort {
+        None => stream(args, &client, &selection, &mut printer, &mut progress)?,
+        Some(column) => sort(
+            args,
+            column,
+            &client,
+            &selection,
+            &mut printer,
+            &mut progress,
+        )?,
+    };
+    drop(progress);
+    let printed = printer.finish()?;
+    if !listed.outcome.complete {
+        note("the table changed its size while it was read: entries may be missing or twice");
+    }
+    if global.verbose {
+        explain(&selection, &listed, started.elapsed());
+    }
+    if printed == 0 && args.limit != Some(0) {
+        return nothing(&client, &selection, args.table);
+    }
+    Ok(Outcome::Done)
+}
+
+fn stream(
+    args: &Args,
+    client: &Client,
+    selection: &Selection,
+    printer: &mut Printer,
+    progress: &mut Progress,
+) -> Result<Listed, Failure> {
+    let mut left = args.limit.unwrap_or(usize::MAX);
+    let mut done = 0;
+    let mut each = |entry: &Entry| {
+        if left == 0 {
+            return Ok(ControlFlow::Break(()));
+        }
+        left -= 1;
+        done += 1;
+        progress.at(done);
+        printer.print(entry)?;
+        Ok(if left == 0 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
+    };
+    if args.zero {
+        actions::list_and_zero(client, selection, each)
+    } else {
+        actions::list(client, args.table.into(), selection, &mut each)
+    }
+}
+
+fn sort(
+    args: &Args,
+    column: Column,
+    client: &Client,
+    selection: &Selection,
+    printer: &mut Printer,
+    progress: &mut Progress,
+) -> Result<Listed, Failure> {
+    let (now, reverse) = (printer.now, args.reverse);
+    let order = |a: &Entry, b: &Entry| {
+        let order = column.compare(a, b, now);
+        if reverse { order.reverse() } else { order }
+    };
+    let mut top = Top::new(args.limit, order);
+    let mut done = 0;
+    let mut each = |entry: &Entry| {
+        top.offer(entry);
+        done += 1;
+        progress.at(done);
+        Ok(ControlFlow::Continue(()))
+    };
+    let listed = if args.zero {
+        actions::list_and_zero(client, selection, each)?
+    } else {
+        actions::list(client, args.table.into(), selection, &mut each)?
+    };
+    for entry in top.into_sorted() {
+        printer.print(&entry)?;
+    }
+    Ok(listed)
+}
+
+/// Prints entries in one of the formats.
+pub(crate) struct Printer {
+    out: Output,
+    format: Format,
+    columns: Vec<Column>,
+    table: Table,
+    now: u64,
+    printed: u64,
+}
+
+impl Printer {
+    fn new(args: &Args, global: &Global) -> Result<Self, Failure> {
+        let mut columns: Vec<Column> = args
+            .columns
+            .iter()
+            .filter_map(|choice| match choice {
+                ColumnChoice::Column(column) => Some(*column),
+                ColumnChoice::Help => None,
+            })
+            .collect();
+        if columns.is_empty() {
+            let usual = if args.output == Format::Csv {
+                Column::CSV
+            } else {
+                Column::TABLE
+            };
+            columns.extend_from_slice(usual);
+        }
+        Self::with(args.output, columns, global)
+    }
+
+    /// A printer of these columns.
+    pub(crate) fn with(
+        format: Format,
+        columns: Vec<Column>,
+        global: &Global,
+    ) -> Result<Self, Failure> {
+        let mut out = Output::stdout()?;
+        let now = nanoseconds_now();
+        let width = out
+            .is_terminal()
+            .then(|| terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into()));
+        let color = match global.color {
+            ColorWhen::Always => true,
+            ColorWhen::Never => false,
+            ColorWhen::Auto => {
+                out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
+            }
+        };
+        let table = Table::new(&columns, width, color, now);
+        if format == Format::Csv {
+            let names: Vec<_> = columns.iter().map(|column| column.name()).collect();
+            out.text(&(names.join(",") + "\r\n"))?;
+        }
+        Ok(Self {
+            out,
+            format,
+            columns,
+            table,
+            now,
+            printed: 0,
+        })
+    }
+
+    /// Prints one entry.
+    pub(crate) fn print(&mut self, entry: &Entry) -> Result<(), Failure> {
+        let buffer = self.out.buffer();
+        match self.format {
+            Format::Table => {
+                self.printed += 1;
+                return self.table.push(entry, &mut self.out);
+            }
+            Format::Json => {
+                buffer.extend_from_slice(if self.printed == 0 { b"[\n" } else { b",\n" });
+                json::write_entry(buffer, entry);
+            }
+            Format::Ndjson => {
+                json::write_entry(buffer, entry);
+                buffer.push(b'\n');
+            }
+            Format::Csv => write_csv(buffer, &self.columns, entry, self.now),
+            Format::Conntrack(options) => {
+                let now = (self.now / 1_000_000_000).cast_signed();
+                conntrack::write_entry(buffer, entry, options, now);
+                buffer.push(b'\n');
+            }
+        }
+        self.printed += 1;
+        self.out.spill()
+    }
+
+    /// Prints what is left and gives the number of entries printed.
+    pub(crate) fn finish(mut self) -> Result<u64, Failure> {
+        if self.format == Format::Json {
+            self.out
+                .text(if self.printed == 0 { "[]\n" } else { "\n]\n" })?;
+        }
+        self.table.finish(&mut self.out)?;
+        Ok(self.printed)
+    }
+}
+
+/// RFC 4180: fields with a comma or a quote are quoted.
+fn write_csv(buffer: &mut Vec<u8>, columns: &[Column], entry: &Entry, now: u64) {
+    for (index, column) in columns.iter().enumerate() {
+        if index > 0 {
+            buffer.push(b',');
+        }
+        let start = buffer.len();
+        column.write(buffer, entry, Style::Exact, now);
+        if buffer[start..]
+            .iter()
+            .any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r'))
+        {
+            let cell = String::from_utf8_lossy(&buffer[start..]).replace('"', "\"\"");
+            buffer.truncate(start);
+            buffer.extend_from_slice(format!("\"{cell}\"").as_bytes());
+        }
+    }
+    buffer.extend_from_slice(b"\r\n");
+}
+
+/// Says why nothing was printed.
+fn nothing(client: &Client, selection: &Selection, table: TableName) -> Result<Outcome, Failure> {
+    let entries = actions::usage(client)?.entries;
+    match entries {
+        _ if table != TableName::Conntrack => note("that list is empty"),
+        Some(entries @ 1..) if !selection.is_any() => {
+            note(&format!("none of the {entries} connections is such"));
+        }
+        _ => {
+            note("the connection table is empty");
+            let untracked = Family::ALL.into_iter().all(|family| {
+                client
+                    .is_tracking(family)
+                    .is_ok_and(|tracking| tracking == Some(false))
+            });
+            if untracked {
+                note(TURN_ON);
+            }
+        }
+    }
+    Ok(Outcome::Nothing)
+}
+
+/// How to turn tracking on, for somebody whose table is empty.
+const TURN_ON: &str = "\
+nothing tracks connections here: the kernel does so only where a firewall rule needs it.
+  To turn it on:
+    nft add table inet tracking
+    nft add chain inet tracking in '{ type filter hook prerouting priority 0; }'
+    nft add chain inet tracking out '{ type filter hook output priority 0; }'
+    nft add rule inet tracking in ct state new counter
+    nft add rule inet tracking out ct state new counter
+  For byte counters and ages:
+    sysctl -w net.netfilter.nf_conntrack_acct=1 net.netfilter.nf_conntrack_timestamp=1
+  To look around without touching anything: tracklight demo list";
+
+fn explain(selection: &Selection, listed: &Listed, took: Duration) {
+    let filter = selection.kernel_filter();
+    let by = if filter.is_any() {
+        "no filter in the kernel"
+    } else {
+        "filtered in the kernel"
+    };
+    let fallbacks = match listed.outcome.fallbacks {
+        0 => String::new(),
+        _ => ", but this kernel could not filter all of it, so it was asked again".to_owned(),
+    };
+    note(&format!(
+        "{} entries by netlink in {took:.2?}, {by}{fallbacks}",
+        listed.selected
+    ));
+}
+
+fn list_columns() -> Result<Outcome, Failure> {
+    let mut out = Output::stdout()?;
+    for column in Column::ALL {
+        out.text(&format!("{:<14}{}\n", column.name(), column.meaning()))?;
+    }
+    out.flush()?;
+    Ok(Outcome::Done)
+}
+
+fn parse_column(name: &str) -> Result<Column, String> {
+    Column::from_name(name).ok_or_else(|| {
+        let names: Vec<_> = Column::ALL.iter().map(|column| column.name()).collect();
+        format!("expected one of {}", names.join(", "))
+    })
+}
+
+fn parse_columns(name: &str) -> Result<ColumnChoice, String> {
+    if name == "help" {
+        return Ok(ColumnChoice::Help);
+    }
+    parse_column(name).map(ColumnChoice::Column)
+}
+
+/// Nanoseconds since the epoch.
+pub(crate) fn nanoseconds_now() -> u64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| {
+            u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+        })
+}
+
+impl From<TableName> for ctnetlink::Table {
+    fn from(name: TableName) -> Self {
+        match name {
+            TableName::Conntrack => Self::Conntrack,
+            TableName::Dying => Self::Dying,
+            TableName::Unconfirmed => Self::Unconfirmed,
+        }
+    }
+}

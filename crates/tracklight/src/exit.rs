@@ -1,0 +1,64 @@
+//! Exit status and errors: one line what, one line what to do.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use engine::Failure;
+
+/// How a command that did not fail ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Outcome {
+    /// It did what it was asked to.
+    Done,
+    /// There was nothing that it could do it to, or not all of it could be done.
+    Nothing,
+    /// The contract has exit statuses of its own.
+    Status(ExitCode),
+}
+
+/// The exit status of a code; see `EXIT_CODES` in cli.rs.
+fn status(code: &str) -> u8 {
+    match code {
+        "not-found" | "refused" | "exists" | "busy" | "table-full" => 1,
+        "usage" | "no-namespace" => 2,
+        "permission-denied" => 3,
+        _ => 4,
+    }
+}
+
+/// Prints a failure and gives the exit status.
+pub(crate) fn report(result: Result<Outcome, Failure>) -> ExitCode {
+    match result {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Nothing) => ExitCode::from(1),
+        Ok(Outcome::Status(status)) => status,
+        // Whoever read our output has seen enough.
+        Err(failure) if failure.code == crate::output::CLOSED => ExitCode::SUCCESS,
+        Err(failure) => {
+            print(&failure);
+            ExitCode::from(status(failure.code))
+        }
+    }
+}
+
+/// Prints a failure to standard error.
+pub(crate) fn print(failure: &Failure) {
+    let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+    let cyan = Style::new().fg_color(Some(AnsiColor::Cyan.into()));
+    let mut err = anstream::stderr().lock();
+    // Nobody is left to tell if this fails.
+    let _ = writeln!(
+        err,
+        "{red}tracklight:{red:#} {} [{}]",
+        failure.message, failure.code
+    );
+    if !failure.hint.is_empty() {
+        let _ = writeln!(err, "{cyan}  hint:{cyan:#} {}", failure.hint);
+    }
+}
+
+/// Prints a remark to standard error.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "tracklight: {text}");
+}
