@@ -21,7 +21,7 @@ use crate::table::Table;
 pub(crate) struct Args {
     #[command(flatten)]
     filter: FilterArgs,
-    /// Output: table, json, ndjson, csv, or conntrack[,extended][,id][,ktimestamp]
+    /// Output: table, json, ndjson, csv, or conntrack with ,extended ,id ,ktimestamp behind it
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
     /// Sort by a column: quantities from the largest, everything else ascending

@@ -1,0 +1,56 @@
+# Everything by one word each. `make` alone says which.
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test bench check fuzz install uninstall clean
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+target := $(or $(CARGO_TARGET_DIR),target)
+binary := $(target)/release/tracklight
+root := $(DESTDIR)$(PREFIX)
+
+help: ## this text
+	@printf 'Tracklight: the connections of a Linux firewall.\n\n'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## install what is missing, build, and list this machine's connections
+	@scripts/setup run
+	@$(MAKE) --no-print-directory build
+	@scripts/run
+
+build: ## the program, optimised
+	cargo build --release --locked -p tracklight
+
+test: ## install what the tests need, and run them all
+	@scripts/setup test
+	@scripts/test
+
+bench: ## compare with other tools on the same tables; prints one table
+	@scripts/setup bench
+	@$(MAKE) --no-print-directory build
+	@bench/run
+
+check: ## format, lints, documentation, licences, structure
+	@scripts/setup check
+	@scripts/check
+
+fuzz: ## the fuzz targets alone: FUZZ_SECONDS=600 for longer
+	@scripts/setup test
+	@scripts/fuzz
+
+# Built beforehand as whoever has the toolchain, installed as whoever may: root
+# often has no cargo.
+install: ## PREFIX=/usr/local, DESTDIR honoured
+	@if command -v cargo >/dev/null; then $(MAKE) --no-print-directory build; \
+	elif [ ! -x $(binary) ]; then echo "There is no $(binary): run 'make build' first, as a user with a Rust toolchain." >&2; exit 1; fi
+	scripts/install "$(binary)" "$(PREFIX)" "$(DESTDIR)"
+
+uninstall: ## takes away what install put there; a configuration stays
+	rm -f "$(root)/bin/tracklight" "$(root)"/share/man/man1/tracklight.1 "$(root)"/share/man/man1/tracklight-*.1
+	rm -rf "$(root)/libexec/tracklight" "$(root)/share/doc/tracklight"
+	rm -f "$(root)/share/bash-completion/completions/tracklight" "$(root)/share/zsh/site-functions/_tracklight" "$(root)/share/fish/vendor_completions.d/tracklight.fish"
+
+clean: ## what the build, the tests and the benchmarks left
+	cargo clean
+	rm -rf fuzz/target fuzz/artifacts fuzz/coverage bench/results
