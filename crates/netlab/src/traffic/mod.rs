@@ -33,7 +33,7 @@ const FORWARDED_PAUSE: Duration = Duration::from_millis(400);
 /// Traffic through a [`Lab`] for as long as the value lives.
 ///
 /// Fewer than a hundred packets a second in all: lasting TCP connections that move bytes both ways, short
-/// ones that open and close, refused ones, ones to an address that never answers; requests and replies
+/// ones that open and close or are reset, ones to an address that never answers; requests and replies
 /// over UDP, and UDP that nobody answers; ICMP echo; the same over IPv6 where the lab has it; connections
 /// from outside through the port forward. Connections that break are opened again. Dropping the value
 /// stops and joins all threads, in a few milliseconds.
