@@ -37,7 +37,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome, Failure> {
         Command::Protocols(args) => protocols::run(args),
         Command::Expect(args) => expect::run(args, global),
         Command::Demo(args) => demo::run(args, global),
-        Command::Api(args) => Ok(Outcome::Status(api::run(args))),
+        Command::Api(args) => Ok(Outcome::Status(api::run(args, global))),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     }
