@@ -1,0 +1,7 @@
+//! What Tracklight's tests share.
+
+pub mod fake_kernel;
+pub mod fill;
+
+pub use fake_kernel::{FakeKernel, Reply, Request};
+pub use fill::fill;
