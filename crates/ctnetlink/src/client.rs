@@ -519,7 +519,10 @@ impl Client {
         decode: impl Fn(NfGen, Attrs<'_>) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, Error> {
         let mut items = Vec::new();
-        self.request(operation, kind, NLM_F_DUMP, family, body, |nfgen, attrs| {
+        // A list that cannot have anything in it, such as the expectations of a connection without
+        // helper, is answered by nothing but the acknowledgement. A list that begins has none.
+        let flags = NLM_F_DUMP | NLM_F_ACK;
+        self.request(operation, kind, flags, family, body, |nfgen, attrs| {
             items.push(decode(nfgen, attrs)?);
             Ok(())
         })?;

@@ -145,7 +145,7 @@ impl From<&Entry> for NewEntry {
             mark: entry.mark,
             labels: entry.labels,
             helper: entry.helper,
-            protoinfo: entry.protoinfo,
+            protoinfo: entry.protoinfo.map(ProtoInfo::to_be_set),
             nat_src: None,
             nat_dst: None,
             seqadj_orig: extra.seqadj_orig,
@@ -169,7 +169,7 @@ pub struct Update {
     /// Labels that the mask selects: `(value, mask)`.
     pub labels: Option<(Labels, Labels)>,
     /// Helper by name; an empty name takes it away. The kernel gives a helper only to entries
-    /// that were created with one.
+    /// that are created with one, and refuses to exchange it or to give it back.
     pub helper: Option<HelperName>,
     /// State of the protocol.
     pub protoinfo: Option<ProtoInfo>,

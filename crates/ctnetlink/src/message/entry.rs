@@ -115,7 +115,7 @@ pub struct Extra {
     pub seqadj_orig: Option<SeqAdj>,
     /// Sequence adjustment of the reply direction.
     pub seqadj_reply: Option<SeqAdj>,
-    /// SYN proxy.
+    /// SYN proxy; absent where it is at work on nothing, which the kernel tells as zeros.
     pub synproxy: Option<SynProxy>,
     /// Original tuple of the entry that expected this one.
     pub master: Option<Tuple>,
@@ -309,7 +309,13 @@ impl Entry {
             }
             CTA_SEQ_ADJ_ORIG => self.extra_mut().seqadj_orig = Some(decode_seqadj(attr)?),
             CTA_SEQ_ADJ_REPLY => self.extra_mut().seqadj_reply = Some(decode_seqadj(attr)?),
-            CTA_SYNPROXY => self.extra_mut().synproxy = Some(decode_synproxy(attr)?),
+            CTA_SYNPROXY => {
+                // Every entry that was made through netlink has one, of zeros.
+                let synproxy = decode_synproxy(attr)?;
+                if synproxy != SynProxy::default() {
+                    self.extra_mut().synproxy = Some(synproxy);
+                }
+            }
             CTA_SECCTX => {
                 for part in attr.nested() {
                     let part = part?;

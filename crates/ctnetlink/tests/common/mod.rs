@@ -38,7 +38,6 @@ pub fn own() -> Option<Own> {
     }
 }
 
-
 macro_rules! own {
     () => {
         match $crate::common::own() {
