@@ -55,7 +55,7 @@ columns! {
     State "state" "STATE",
     /// Source of the original direction, with its port.
     Source "source" "SOURCE",
-    /// Destination of the original direction, with its port.
+    /// Destination of the original direction, with its port or ICMP type and code.
     Destination "destination" "DESTINATION",
     /// What NAT made of it: `as` the address that the far end sees, `to` the true other end.
     Translated "translated" "TRANSLATED",
@@ -315,8 +315,8 @@ fn push_endpoint(out: &mut Vec<u8>, tuple: &Tuple, end: End) {
         End::Destination => (tuple.dst, tuple.dst_port()),
     };
     push_address_port(out, address, port);
-    if let (End::Destination, L4::Icmp { kind, code, id }) = (end, tuple.l4) {
-        push_str(out, &format!(" type {kind} code {code} id {id}"));
+    if let (End::Destination, L4::Icmp { kind, code, .. }) = (end, tuple.l4) {
+        push_str(out, &format!(" type {kind}/{code}"));
     }
     if let L4::Gre { src_key, dst_key } = tuple.l4 {
         let key = if end == End::Source { src_key } else { dst_key };

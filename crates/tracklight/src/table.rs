@@ -102,13 +102,10 @@ impl Table {
     }
 }
 
-/// Makes the columns fit: first those go that say least, then the widest are cut.
+/// Makes the columns fit: first those go that say least, as far as there is no room for them, then
+/// the widest are cut.
 fn fit(columns: &[Column], mut widths: Vec<usize>, width: Option<usize>) -> Vec<usize> {
-    let Some(width) = width else { return widths };
-    let total = |widths: &[usize]| {
-        let shown = widths.iter().filter(|&&width| width > 0).count();
-        widths.iter().sum::<usize>() + 2 * shown.saturating_sub(1)
-    };
+    /// What goes first stands first.
     const DISPENSABLE: [Column; 6] = [
         Column::Status,
         Column::Age,
@@ -117,11 +114,23 @@ fn fit(columns: &[Column], mut widths: Vec<usize>, width: Option<usize>) -> Vec<
         Column::BytesReply,
         Column::State,
     ];
-    for column in DISPENSABLE {
-        if total(&widths) <= width {
-            return widths;
-        }
-        if let Some(index) = columns.iter().position(|&c| c == column) {
+    let Some(width) = width else { return widths };
+    let total = |widths: &[usize]| {
+        let shown = widths.iter().filter(|&&width| width > 0).count();
+        widths.iter().sum::<usize>() + 2 * shown.saturating_sub(1)
+    };
+    let natural = widths.clone();
+    let dispensable = || {
+        DISPENSABLE
+            .iter()
+            .filter_map(|column| columns.iter().position(|other| other == column))
+    };
+    for index in dispensable() {
+        widths[index] = 0;
+    }
+    for index in dispensable().collect::<Vec<_>>().into_iter().rev() {
+        widths[index] = natural[index];
+        if total(&widths) > width {
             widths[index] = 0;
         }
     }
@@ -186,6 +195,9 @@ fn write_cells(
             pad(buffer);
         }
     }
+    while buffer.last() == Some(&b' ') {
+        buffer.pop();
+    }
     buffer.push(b'\n');
 }
 
@@ -227,7 +239,13 @@ mod tests {
         );
         assert_eq!(widths[9], 0, "the status goes first");
         assert!(widths[2] > 0 && widths[3] > 0, "addresses stay");
+        assert!(
+            widths[4] > 0 && widths[1] > 0,
+            "so does what there is room for"
+        );
         assert!(widths.iter().sum::<usize>() <= 100);
+        let all = vec![5, 11, 21, 21, 24, 8, 8, 6, 6, 9];
+        assert_eq!(fit(Column::TABLE, all.clone(), Some(140)), all);
     }
 
     #[test]
