@@ -1,0 +1,375 @@
+//! `read`: `stats`, against Debian's Netdata and against servers that only look like one.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use testkit::skip;
+
+use super::{Answer, Table, program, run, udp, until};
+
+const STATS: &str = r#"{"action": "stats", "time": 900}"#;
+
+/// Where Netdata listens if nobody says otherwise.
+const ADDRESS: &str = "127.0.0.1:19999";
+
+/// A folder that goes with the value.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("tracklight-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+struct Netdata(Child);
+
+impl Drop for Netdata {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn rows(answer: &Answer) -> Vec<(u64, u64)> {
+    let body = answer.success();
+    assert_eq!(body["labels"], json!(["time", "connections"]));
+    assert_eq!(body.as_object().unwrap().len(), 2);
+    body["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            let row = row.as_array().unwrap();
+            assert_eq!(row.len(), 2);
+            (row[0].as_u64().unwrap(), row[1].as_u64().unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn debian_s_netdata_answers_with_what_the_table_had() {
+    let Some(table) = Table::new() else { return };
+    let script = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../scripts/netdata-for-tests"
+    );
+    let found = ["/usr/sbin/netdata", "/usr/bin/netdata"];
+    if !found.iter().any(|path| std::path::Path::new(path).exists()) {
+        return skip("netdata is not installed: scripts/setup test");
+    }
+    let folder = Folder::new("netdata");
+    let netdata = table
+        .namespace
+        .command(script)
+        .arg(&folder.0)
+        .arg("19999")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let _netdata = Netdata(netdata.unwrap());
+    // Every question is a connection over loopback too, so the table grows as we ask.
+    let answered = |answer: &Answer| answer.status == Some(0);
+    until(
+        || table.read(STATS),
+        |answer| answered(answer) && rows(answer).len() >= 2,
+    );
+    for number in 0..5_000 {
+        table.create(udp(number, 600));
+    }
+    let newest = |answer: &Answer| rows(answer)[0].1;
+    let full = until(|| table.read(STATS), |answer| newest(answer) >= 5_000);
+    assert!(newest(&full) <= table.namespace.conntrack_count().unwrap() as u64);
+    table.delete(r#"{"action":"flush"}"#).success();
+    let answer = until(|| table.read(STATS), |answer| newest(answer) < 5_000);
+    let rows = rows(&answer);
+    assert!(rows.iter().any(|&(_, connections)| connections >= 5_000));
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    assert!(
+        rows[0].0 <= now && rows[0].0 + 10 > now,
+        "{} {now}",
+        rows[0].0
+    );
+    // Newest first, one a second; 890 of 900 seconds were before its start, and are left out.
+    assert!(rows.windows(2).all(|pair| pair[0].0 > pair[1].0));
+    assert!(rows.len() < 100, "{}", rows.len());
+    assert!(answer.stderr.contains("Netdata"), "{}", answer.stderr);
+
+    let two = self::rows(&table.read(r#"{"action":"stats","time":"2"}"#));
+    assert!(two.len() <= 2, "{two:?}");
+    let default = self::rows(&table.read(r#"{"action":"stats"}"#));
+    assert!(default.len() >= rows.len());
+}
+
+#[test]
+fn without_netdata_the_answer_says_what_to_do() {
+    let Some(table) = Table::new() else { return };
+    let body = table.read(STATS).failure("NoStatistics");
+    let message = body["message"].as_str().unwrap();
+    assert!(
+        message.contains(ADDRESS) && message.contains("start Netdata"),
+        "{message}"
+    );
+}
+
+/// A server in the table's namespace that gives everybody the same answer, until it is dropped.
+struct Fake {
+    stop: Arc<AtomicBool>,
+    address: SocketAddr,
+    thread: Option<std::thread::JoinHandle<Vec<String>>>,
+    table: Arc<Table>,
+}
+
+impl Fake {
+    fn start(table: &Arc<Table>, answer: impl Fn(&mut TcpStream) + Send + 'static) -> Self {
+        let listener = table
+            .namespace
+            .run(|| TcpListener::bind(ADDRESS))
+            .unwrap()
+            .unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let mut asked = Vec::new();
+            for stream in listener.incoming() {
+                if stopped.load(Ordering::Relaxed) {
+                    break;
+                }
+                let mut stream = stream.unwrap();
+                let mut request = Vec::new();
+                let mut buffer = [0; 1024];
+                while !request.ends_with(b"\r\n\r\n") {
+                    match stream.read(&mut buffer) {
+                        Ok(length @ 1..) => request.extend_from_slice(&buffer[..length]),
+                        _ => break,
+                    }
+                }
+                asked.push(String::from_utf8_lossy(&request).into_owned());
+                answer(&mut stream);
+            }
+            asked
+        });
+        Self {
+            stop,
+            address,
+            thread: Some(thread),
+            table: Arc::clone(table),
+        }
+    }
+
+    fn body(table: &Arc<Table>, status: &'static str, body: Vec<u8>) -> Self {
+        Self::start(table, move |stream| {
+            let head = format!(
+                "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
+            let _ = stream.write_all(head.as_bytes());
+            let _ = stream.write_all(&body);
+        })
+    }
+
+    /// What was asked.
+    fn stop(&mut self) -> Vec<String> {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self
+            .table
+            .namespace
+            .run(|| TcpStream::connect(self.address));
+        self.thread
+            .take()
+            .map_or_else(Vec::new, |thread| thread.join().unwrap())
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn data(rows: &str) -> Vec<u8> {
+    format!("{{\n \"labels\": [\"time\",\"connections\"],\n \"data\":\n [{rows}]\n}}").into_bytes()
+}
+
+#[test]
+fn the_document_s_example_comes_out_and_gaps_do_not() {
+    let Some(table) = Table::new().map(Arc::new) else {
+        return;
+    };
+    let mut fake = Fake::body(
+        &table,
+        "200 OK",
+        data("[1553521930,null],[1553521929,422],[1553521928,423.0],[1553521927,null]"),
+    );
+    let answer = table.read(STATS);
+    let document = json!({"data": [[1_553_521_929, 422], [1_553_521_928, 423]], "labels": ["time", "connections"]});
+    assert_eq!(answer.success(), document);
+    assert_eq!(
+        answer.stderr.trim(),
+        format!("tracklight: statistics from Netdata at {ADDRESS}")
+    );
+    let asked = fake.stop();
+    let expected =
+        "GET /api/v1/data?chart=netfilter.conntrack_sockets&after=-900&format=json HTTP/1.1";
+    assert_eq!(asked[0].lines().next(), Some(expected));
+    assert!(!asked[0].to_lowercase().contains("accept-encoding: gzip"));
+}
+
+#[test]
+fn no_rows_are_an_empty_list() {
+    let Some(table) = Table::new().map(Arc::new) else {
+        return;
+    };
+    let _fake = Fake::body(&table, "200 OK", data("[1553521929,null]"));
+    assert_eq!(rows(&table.read(STATS)), []);
+}
+
+#[test]
+fn what_is_no_answer_of_netdata_s_is_an_error_and_not_an_empty_list() {
+    let answers: [(&str, Vec<u8>); 9] = [
+        (
+            "404 Not Found",
+            b"No metrics where matched to query.".to_vec(),
+        ),
+        ("500 Internal Server Error", Vec::new()),
+        ("302 Found", Vec::new()),
+        ("200 OK", Vec::new()),
+        ("200 OK", b"<html>".to_vec()),
+        (
+            "200 OK",
+            b"{\"labels\":[\"time\",\"connections\"],\"data\":[[1,2],".to_vec(),
+        ),
+        (
+            "200 OK",
+            br#"{"labels":["time","new"],"data":[[1,2]]}"#.to_vec(),
+        ),
+        ("200 OK", data("[1,-5]")),
+        ("200 OK", b"[".repeat(10_000)),
+    ];
+    for (status, body) in answers {
+        // Another namespace each, for the port is not free at once.
+        let Some(table) = Table::new().map(Arc::new) else {
+            return;
+        };
+        let shown = String::from_utf8_lossy(&body).into_owned();
+        let fake = Fake::body(&table, status, body);
+        let found = table.read(STATS).failure("NoStatistics");
+        drop(fake);
+        assert!(
+            found["message"].as_str().unwrap().contains(ADDRESS),
+            "{status} {shown}"
+        );
+    }
+    let Some(table) = Table::new().map(Arc::new) else {
+        return;
+    };
+    let _fake = Fake::start(&table, |stream| {
+        let _ = stream.write_all(b"220 mail ESMTP\r\n");
+    });
+    table.read(STATS).failure("NoStatistics");
+}
+
+#[test]
+fn an_answer_without_end_is_cut() {
+    let Some(table) = Table::new().map(Arc::new) else {
+        return;
+    };
+    let _fake = Fake::start(&table, |stream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{\"data\":[");
+        let row = b"[1553521929,422],".repeat(10_000);
+        while stream.write_all(&row).is_ok() {}
+    });
+    let body = table.read(STATS).failure("NoStatistics");
+    assert!(
+        body["message"]
+            .as_str()
+            .unwrap()
+            .contains("more than 8 MiB"),
+        "{body}"
+    );
+}
+
+#[test]
+fn a_slow_answer_is_given_up_and_the_time_is_configuration() {
+    let Some(table) = Table::new().map(Arc::new) else {
+        return;
+    };
+    let folder = Folder::new("slow");
+    let config = folder.0.join("tracklight.toml");
+    std::fs::write(&config, "[netdata]\ntimeout-ms = 300\n").unwrap();
+    // Byte by byte it would go on for ever: the deadline is for the whole answer.
+    let _fake = Fake::start(&table, |stream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+        while stream.write_all(b" ").is_ok() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    let started = Instant::now();
+    let mut command = program(&table.namespace);
+    command.args(["api", "read", "--config"]).arg(&config);
+    let body = run(&mut command, STATS.as_bytes()).failure("NoStatistics");
+    assert!(started.elapsed() < Duration::from_secs(10));
+    assert!(
+        body["message"].as_str().unwrap().contains("in time"),
+        "{body}"
+    );
+}
+
+#[test]
+fn the_address_is_configuration_and_no_proxy_is_asked() {
+    let Some(table) = Table::new().map(Arc::new) else {
+        return;
+    };
+    let folder = Folder::new("address");
+    let config = folder.0.join("tracklight.toml");
+    std::fs::write(&config, "[netdata]\naddress = '127.0.0.1:7'\n").unwrap();
+    let _fake = Fake::body(&table, "200 OK", data("[1,1]"));
+    let mut command = program(&table.namespace);
+    command
+        .args(["api", "read"])
+        .env("TRACKLIGHT_CONFIG", &config);
+    command
+        .env("http_proxy", format!("http://{ADDRESS}"))
+        .env("HTTP_PROXY", format!("http://{ADDRESS}"));
+    let body = run(&mut command, STATS.as_bytes()).failure("NoStatistics");
+    assert!(
+        body["message"].as_str().unwrap().contains("127.0.0.1:7"),
+        "{body}"
+    );
+}
+
+#[test]
+fn a_wrong_time_is_told() {
+    let Some(table) = Table::new() else { return };
+    for (time, error) in [
+        ("0", "out_of_range"),
+        ("-1", "out_of_range"),
+        ("\"9e2\"", "not_an_integer"),
+        ("[]", "wrong_type"),
+    ] {
+        let wrong = table
+            .read(&format!(r#"{{"action":"stats","time":{time}}}"#))
+            .wrong();
+        assert_eq!(wrong, [["time", time.trim_matches('"'), error]]);
+    }
+    let _: Value = table
+        .read(r#"{"action":"stats","time":""}"#)
+        .failure("NoStatistics");
+}
