@@ -99,16 +99,16 @@ impl Error {
     /// One stable word for programs; it does not change between versions.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::ProgramMissing { .. } => "program_missing",
-            Self::ProgramFailed { .. } => "program_failed",
-            Self::NotPermitted { .. } => "not_permitted",
-            Self::UserNamespaceForbidden { .. } => "user_namespace_forbidden",
-            Self::ManyThreads { .. } => "many_threads",
-            Self::NamespaceLimit { .. } => "namespace_limit",
-            Self::Sysctl { .. } => "sysctl_failed",
-            Self::System { .. } => "system_call_failed",
-            Self::TimedOut { .. } => "timed_out",
-            Self::UnknownAddress { .. } => "unknown_address",
+            Self::ProgramMissing { .. } => "program-missing",
+            Self::ProgramFailed { .. } => "program-failed",
+            Self::NotPermitted { .. } => "not-permitted",
+            Self::UserNamespaceForbidden { .. } => "user-namespace-forbidden",
+            Self::ManyThreads { .. } => "many-threads",
+            Self::NamespaceLimit { .. } => "namespace-limit",
+            Self::Sysctl { .. } => "sysctl-failed",
+            Self::System { .. } => "system-call-failed",
+            Self::TimedOut { .. } => "timed-out",
+            Self::UnknownAddress { .. } => "unknown-address",
         }
     }
 

@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn a_missing_program_names_its_package() {
         let error = not_started("nft", io::ErrorKind::NotFound.into());
-        assert_eq!(error.code(), "program_missing");
+        assert_eq!(error.code(), "program-missing");
         assert!(
             error.hint().contains("apt install nftables"),
             "{}",
@@ -112,6 +112,6 @@ mod tests {
     #[test]
     fn a_program_that_may_not_be_run_is_not_called_missing() {
         let error = not_started("nft", io::ErrorKind::PermissionDenied.into());
-        assert_eq!(error.code(), "not_permitted");
+        assert_eq!(error.code(), "not-permitted");
     }
 }

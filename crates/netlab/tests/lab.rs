@@ -284,9 +284,9 @@ fn an_address_of_nobody_is_refused() {
         return;
     };
     let error = lab.tcp_connect((client(0), 0), (SILENT, 80)).unwrap_err();
-    assert_eq!(error.code(), "unknown_address");
+    assert_eq!(error.code(), "unknown-address");
     let error = lab.ping(Ipv4Addr::LOCALHOST, server(0)).unwrap_err();
-    assert_eq!(error.code(), "unknown_address");
+    assert_eq!(error.code(), "unknown-address");
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn what_does_not_come_is_an_error_that_shows_the_table() {
     let error = lab
         .wait_until("a miracle", Duration::from_millis(50), |_| false)
         .unwrap_err();
-    assert_eq!(error.code(), "timed_out");
+    assert_eq!(error.code(), "timed-out");
     let text = error.to_string();
     assert!(
         text.contains("a miracle") && text.contains("src=10.0.0.4"),
@@ -344,7 +344,7 @@ fn without_ipv6_there_is_no_entry_of_it() {
     lab.ready().unwrap();
     assert!(listed(&lab, &["-f", "ipv6"], &[]).is_empty());
     let error = lab.ping(client_v6(0), server_v6(0)).unwrap_err();
-    assert_eq!(error.code(), "unknown_address");
+    assert_eq!(error.code(), "unknown-address");
     assert!(traffic.troubles().is_empty(), "{:?}", traffic.troubles());
 }
 

@@ -119,7 +119,7 @@ fn an_unknown_setting_is_an_error_that_names_it() {
     let error = namespace
         .sysctl("net/ipv4/no_such_setting", "1")
         .unwrap_err();
-    assert_eq!(error.code(), "sysctl_failed");
+    assert_eq!(error.code(), "sysctl-failed");
     assert!(
         error.to_string().contains("net/ipv4/no_such_setting"),
         "{error}"
@@ -131,7 +131,7 @@ fn an_unknown_setting_is_an_error_that_names_it() {
 fn a_program_that_fails_is_an_error_with_its_own_words() {
     let Some(namespace) = namespace() else { return };
     let error = namespace.ip("link set no-such-device up\n").unwrap_err();
-    assert_eq!(error.code(), "program_failed");
+    assert_eq!(error.code(), "program-failed");
     assert!(error.to_string().contains("no-such-device"), "{error}");
     let error = namespace.nft("table inet t { nonsense }").unwrap_err();
     assert!(error.to_string().contains("nonsense"), "{error}");
@@ -141,7 +141,7 @@ fn a_program_that_fails_is_an_error_with_its_own_words() {
 fn a_program_that_is_not_there_is_an_error_of_its_own() {
     let Some(namespace) = namespace() else { return };
     let error = namespace.output("no-such-program", &[], "").unwrap_err();
-    assert_eq!(error.code(), "program_missing");
+    assert_eq!(error.code(), "program-missing");
     assert!(error.hint().contains("no-such-program"), "{}", error.hint());
 }
 

@@ -42,14 +42,14 @@ fn main() -> ExitCode {
             succeeds(&as_plain_user("twice")?)
         }),
         test("entering_with_a_second_thread_is_refused", || {
-            fails(&as_plain_user("late")?, "many_threads", "2")
+            fails(&as_plain_user("late")?, "many-threads", "2")
         }),
         test("root_stays_where_it_is", root_stays),
         test("a_limit_of_no_user_namespaces_is_named", no_user_namespaces),
         test("the_limit_of_network_namespaces_is_named", || {
             fails(
                 &as_plain_user("no-room")?,
-                "namespace_limit",
+                "namespace-limit",
                 "max_net_namespaces",
             )
         }),
@@ -104,14 +104,14 @@ fn no_user_namespaces() -> Result<(), Failed> {
         .output()?;
     fails(
         &output,
-        "user_namespace_forbidden",
+        "user-namespace-forbidden",
         "user.max_user_namespaces is 0",
     )
 }
 
 fn succeeds(output: &Output) -> Result<(), Failed> {
     let (told, words) = texts(output);
-    if words.starts_with("user_namespace_forbidden") {
+    if words.starts_with("user-namespace-forbidden") {
         testkit::skip(&words);
         return Ok(());
     }
@@ -125,7 +125,7 @@ fn succeeds(output: &Output) -> Result<(), Failed> {
 
 fn fails(output: &Output, code: &str, reason: &str) -> Result<(), Failed> {
     let (_, words) = texts(output);
-    if code != "user_namespace_forbidden" && words.starts_with("user_namespace_forbidden") {
+    if code != "user-namespace-forbidden" && words.starts_with("user-namespace-forbidden") {
         testkit::skip(&words);
         return Ok(());
     }

@@ -22,7 +22,7 @@ fn status(code: &str) -> u8 {
     match code {
         "not-found" | "refused" | "exists" | "busy" | "table-full" => 1,
         "usage" | "no-namespace" => 2,
-        "permission-denied" => 3,
+        "permission-denied" | "not-permitted" | "user-namespace-forbidden" => 3,
         _ => 4,
     }
 }
