@@ -443,6 +443,9 @@ impl Client {
     }
 
     /// Subscribes to events.
+    ///
+    /// With `nf_conntrack_events` at 2, as kernels since 5.19 have it, the kernel sends no events
+    /// of entries that were born while nobody in their namespace listened, not even of their end.
     pub fn events(&self, groups: Groups, options: EventOptions) -> Result<Events, Error> {
         let socket = self
             .connect

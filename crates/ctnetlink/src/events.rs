@@ -86,7 +86,8 @@ pub enum Event {
     /// An expectation is gone.
     ExpectationDestroy(Box<Expectation>),
     /// The kernel's buffer was full and events are lost: what was known of the table is to be
-    /// read anew. The stream goes on.
+    /// read anew. The stream goes on. It comes before the first event that followed the loss;
+    /// some that preceded it may come after.
     Overrun {
         /// How many, where the kernel can say (Linux 4.12).
         lost: Option<u32>,
@@ -162,6 +163,8 @@ impl Events {
         if options.reliable {
             socket.set_reliable().map_err(&io)?;
         }
+        // From before the first event, which may be lost before the thread has begun.
+        let losses = Losses::new(&socket);
         for group in groups.numbers() {
             socket.join(group).map_err(&io)?;
         }
@@ -178,7 +181,7 @@ impl Events {
             .spawn({
                 let queue = Arc::clone(&queue);
                 move || {
-                    if let Err(error) = receive_all(&socket, &wake, &queue, &sender) {
+                    if let Err(error) = receive_all(&socket, &wake, losses, &queue, &sender) {
                         let _ = sender.send(Item::Failed(error));
                     }
                 }
@@ -316,12 +319,12 @@ impl Event {
 fn receive_all(
     socket: &Socket,
     wake: &OwnedFd,
+    mut losses: Losses,
     queue: &Queue,
     items: &Sender<Item>,
 ) -> Result<(), Error> {
     let io = Error::io(Operation::Events);
     let mut receiver = BatchReceiver::new();
-    let mut losses = Losses::new(socket);
     loop {
         if !queue.wait_for_room() || !socket.wait(wake.as_fd()).map_err(&io)? {
             return Ok(());
@@ -333,17 +336,13 @@ fn receive_all(
                 end => break end,
             }
         };
-        let overrun = match end {
-            Received::Bytes(_) => None,
-            Received::Overrun => losses.announced(socket),
-            Received::Timeout | Received::Closed => losses.unannounced(socket),
-        };
+        // First what was lost: no event that followed a loss may be read before it is told.
         let mut contents = Vec::with_capacity(2);
+        contents.extend(losses.since(socket, end == Received::Overrun));
         if !batch.is_empty() {
             queue.add(batch.len());
             contents.push(Content::Messages(batch));
         }
-        contents.extend(overrun);
         for content in contents {
             if items.send(Item::Batch(content)).is_err() {
                 return Ok(());
@@ -363,8 +362,8 @@ const ENOUGH: usize = 128 * 1024;
 /// What has been lost and told of.
 ///
 /// The kernel announces an overrun once (`ENOBUFS`) and goes on dropping, silently, until the
-/// buffer has been read empty; the socket's count of drops has them all. Asked whenever the
-/// buffer is empty, it leaves none untold.
+/// buffer has been read empty; the socket's count of drops has them all. Asked after every
+/// batch, it leaves none untold.
 struct Losses {
     /// The kernel's count that has been told of; `None` if it has none.
     told: Option<u32>,
@@ -377,18 +376,12 @@ impl Losses {
         }
     }
 
-    /// After `ENOBUFS`.
-    fn announced(&mut self, socket: &Socket) -> Option<Content> {
-        match self.told {
-            Some(_) => self.unannounced(socket),
-            None => Some(Content::Overrun { lost: None }),
-        }
-    }
-
-    /// After the buffer has been read empty.
-    fn unannounced(&mut self, socket: &Socket) -> Option<Content> {
-        let now = socket.dropped()?;
-        let lost = now.wrapping_sub(self.told.replace(now)?);
+    fn since(&mut self, socket: &Socket, announced: bool) -> Option<Content> {
+        let (Some(told), Some(now)) = (self.told, socket.dropped()) else {
+            return announced.then_some(Content::Overrun { lost: None });
+        };
+        self.told = Some(now);
+        let lost = now.wrapping_sub(told);
         (lost > 0).then_some(Content::Overrun { lost: Some(lost) })
     }
 }

@@ -8,12 +8,14 @@
 //! assert!(testkit::conntrack(&namespace, &["-L", "-p", "tcp"]).contains("ESTABLISHED"));
 //! ```
 
+pub mod capture;
 pub mod fake_kernel;
 pub mod fill;
 mod namespace;
 mod peer;
 mod skip;
 
+pub use capture::Capture;
 pub use fake_kernel::{FakeKernel, Reply, Request};
 pub use fill::fill;
 pub use namespace::TestNamespace;
