@@ -1,11 +1,6 @@
 //! A kernel that says what a test tells it to.
-#![allow(
-    unsafe_code,
-    reason = "socketpair(2) of type SOCK_SEQPACKET, which the standard library does not have"
-)]
-
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -122,7 +117,7 @@ impl Reply {
             .zip(1u32..)
             .fold(self, |reply, (entry, id)| {
                 let reply = reply.entry(entry, id);
-                if id as usize % in_each == 0 {
+                if (id as usize).is_multiple_of(in_each) {
                     reply.split()
                 } else {
                     reply
@@ -317,13 +312,11 @@ impl State {
 
 /// Two ends that keep datagrams whole and notice when the other end is closed.
 fn seqpacket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    let mut fds = [-1; 2];
-    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
-    // SAFETY: the kernel writes two descriptors into `fds`.
-    if unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, fds.as_mut_ptr()) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let [ours, theirs] = fds;
-    // SAFETY: both were just made and belong to nobody else.
-    Ok(unsafe { (OwnedFd::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) })
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    Ok(socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )?)
 }
