@@ -47,3 +47,7 @@ pub use events::{Event, EventBatch, EventOptions, EventStopper, Events, Groups};
 pub use features::{Feature, Features};
 pub use message::*;
 pub use netns::Namespace;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
