@@ -13,8 +13,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ctnetlink::{
-    Client, DumpRequest, Entry, L4, NewEntry, ProtoInfo, Protocol, Status, TcpInfo, TcpState,
-    Tuple, Zone,
+    Change, Client, DumpRequest, Entry, L4, NewEntry, ProtoInfo, Protocol, Status, TcpInfo,
+    TcpState, Tuple, Zone,
 };
 use serde_json::Value;
 use testkit::{Namespace, TestNamespace};
@@ -59,6 +59,14 @@ impl Table {
 
     fn create(&self, new: NewEntry) {
         self.client.create(new).unwrap();
+    }
+
+    /// Creates entries within a few milliseconds, so that their seconds pass at the same time.
+    fn create_all(&self, all: impl IntoIterator<Item = NewEntry>) {
+        let changes = all.into_iter().map(|new| Change::Create(Box::new(new)));
+        self.client
+            .apply(changes, |_, result| result.unwrap())
+            .unwrap();
     }
 
     /// All entries, in an order of their own.

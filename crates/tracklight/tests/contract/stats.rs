@@ -340,7 +340,7 @@ fn the_address_is_configuration_and_no_proxy_is_asked() {
     let folder = Folder::new("address");
     let config = folder.0.join("tracklight.toml");
     std::fs::write(&config, "[netdata]\naddress = '127.0.0.1:7'\n").unwrap();
-    let _fake = Fake::body(&table, "200 OK", data("[1,1]"));
+    let mut fake = Fake::body(&table, "200 OK", data("[1,1]"));
     let mut command = program(&table.namespace);
     command
         .args(["api", "read"])
@@ -353,6 +353,8 @@ fn the_address_is_configuration_and_no_proxy_is_asked() {
         body["message"].as_str().unwrap().contains("127.0.0.1:7"),
         "{body}"
     );
+    let asked = fake.stop();
+    assert!(asked.iter().all(String::is_empty), "{asked:?}");
 }
 
 #[test]

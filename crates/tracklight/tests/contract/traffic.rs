@@ -3,10 +3,11 @@
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use ctnetlink::TcpState;
 use serde_json::Value;
 use testkit::{Lab, available};
 
-use super::{Table, call, field, until};
+use super::{Table, call, field, tcp, until};
 
 fn bytes(connection: &Value) -> u64 {
     connection["bytes_total"].as_u64().unwrap()
@@ -49,9 +50,13 @@ fn with_accounting_the_order_is_by_bytes_total_and_the_sums_are_of_both_directio
     }
     let top = table.list(r#"{"action":"conntrack","limit":2}"#);
     assert_eq!(field(&top, "sport").iter().collect::<Vec<_>>(), ports[..2]);
-    // The switch decides, not whether counters are there.
+    // The switch decides: what lives longest has moved nothing.
+    table.create(tcp(1, TcpState::ESTABLISHED, 900_000));
+    let request = r#"{"action":"conntrack","protocol":"tcp","state":"ESTABLISHED"}"#;
+    assert_eq!(field(&table.list(request), "sport")[4], "1001");
     table.accounting(false);
-    let by_timeout = table.list(r#"{"action":"conntrack"}"#);
+    let by_timeout = table.list(request);
+    assert_eq!(field(&by_timeout, "sport")[0], "1001");
     assert!(by_timeout.is_sorted_by_key(|one| std::cmp::Reverse(number(one, "timeout"))));
 }
 
