@@ -122,7 +122,7 @@ impl Reply {
             .zip(1u32..)
             .fold(self, |reply, (entry, id)| {
                 let reply = reply.entry(entry, id);
-                if id as usize % in_each == 0 {
+                if (id as usize).is_multiple_of(in_each) {
                     reply.split()
                 } else {
                     reply

@@ -67,7 +67,7 @@ pub fn entry(index: u32) -> NewEntry {
         l4: l4(index, protocol),
     };
     let mut entry = NewEntry::new(orig, 3600 + index.wrapping_mul(7919) % 86_400);
-    if index % 2 == 0 {
+    if index.is_multiple_of(2) {
         entry.reply = translated(index, entry.reply, is_v6);
     }
     entry.zone = match index % 16 {
@@ -87,11 +87,12 @@ pub fn entry(index: u32) -> NewEntry {
         1 => Status::SEEN_REPLY,
         _ => Status::SEEN_REPLY | Status::ASSURED,
     };
-    entry.mark = (index % 3 == 0).then_some(1 + index % 7 * 0x100);
-    entry.labels =
-        (index % 13 == 0).then(|| Labels::from_bits(1 << (index % 127) | 1 << (index % 61)));
+    entry.mark = index.is_multiple_of(3).then_some(1 + index % 7 * 0x100);
+    entry.labels = index
+        .is_multiple_of(13)
+        .then(|| Labels::from_bits(1 << (index % 127) | 1 << (index % 61)));
     entry.protoinfo = protoinfo(index, protocol);
-    if protocol == Protocol::TCP && index % 41 == 0 {
+    if protocol == Protocol::TCP && index.is_multiple_of(41) {
         entry.helper = "ftp".try_into().ok();
     }
     entry

@@ -139,10 +139,11 @@ impl ProtoInfo {
     /// which it takes them.
     pub(crate) fn to_be_set(mut self) -> Self {
         if let Self::Tcp(tcp) = &mut self {
-            for flags in [&mut tcp.flags_orig, &mut tcp.flags_reply] {
-                if let Some(flags) = flags {
-                    flags.mask = u8::MAX;
-                }
+            for flags in [&mut tcp.flags_orig, &mut tcp.flags_reply]
+                .into_iter()
+                .flatten()
+            {
+                flags.mask = u8::MAX;
             }
         }
         self
