@@ -296,7 +296,13 @@ fn an_answer_without_end_is_cut() {
         let row = b"[1553521929,422],".repeat(10_000);
         while stream.write_all(&row).is_ok() {}
     });
-    let body = table.read(STATS).failure("NoStatistics");
+    // 64 MiB of address space.
+    let script = format!(
+        "ulimit -v 65536; exec {} api read",
+        env!("CARGO_BIN_EXE_tracklight")
+    );
+    let mut limited = table.namespace.command("sh");
+    let body = run(limited.args(["-c", &script]), STATS.as_bytes()).failure("NoStatistics");
     assert!(
         body["message"]
             .as_str()
