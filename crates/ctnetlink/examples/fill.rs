@@ -26,7 +26,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-#[expect(clippy::indexing_slicing, reason = "the remainder is in range")]
 fn entry(number: u32) -> Change {
     let protocol = if matches!(number % 8, 2 | 7) {
         Protocol::UDP

@@ -183,7 +183,8 @@ impl Events {
             .spawn({
                 let queue = Arc::clone(&queue);
                 move || {
-                    if let Err(error) = receive_all(&socket, &wake, losses, &queue, &sender) {
+                    if let Err(error) = receive_all(&socket, &wake, groups, losses, &queue, &sender)
+                    {
                         let _ = sender.send(Item::Failed(error));
                     }
                 }
@@ -321,6 +322,7 @@ impl Event {
 fn receive_all(
     socket: &Socket,
     wake: &OwnedFd,
+    groups: Groups,
     mut losses: Losses,
     queue: &Queue,
     items: &Sender<Item>,
@@ -328,8 +330,11 @@ fn receive_all(
     let io = Error::io(Operation::Events);
     let mut receiver = BatchReceiver::new();
     loop {
-        if !queue.wait_for_room() || !socket.wait(wake.as_fd()).map_err(&io)? {
-            return Ok(());
+        let is_stopped = !queue.wait_for_room() || !socket.wait(wake.as_fd()).map_err(&io)?;
+        if is_stopped {
+            // Nothing more comes; what has come is still read. A group that was left already is
+            // no matter.
+            groups.numbers().for_each(|group| drop(socket.leave(group)));
         }
         let mut batch = Vec::with_capacity(ENOUGH + 16 * 1024);
         let end = loop {
@@ -338,6 +343,9 @@ fn receive_all(
                 end => break end,
             }
         };
+        if is_stopped && batch.is_empty() && end != Received::Overrun {
+            return Ok(());
+        }
         // First what was lost: no event that followed a loss may be read before it is told.
         let mut contents = Vec::with_capacity(2);
         contents.extend(losses.since(socket, end == Received::Overrun));

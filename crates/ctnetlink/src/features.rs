@@ -85,7 +85,7 @@ impl Features {
     }
 }
 
-/// A filter with its values taken out: which parts it has. Kernels differ by shape, not by value.
+/// A filter with its values taken out: which parts it has. Kernels differ by shape, and by zone 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Shape {
     feature: Feature,
@@ -94,7 +94,9 @@ struct Shape {
     protocol: Option<Protocol>,
     orig: TupleParts,
     reply: TupleParts,
-    zone: bool,
+    /// Zone 0 is a shape of its own: some kernels took it for no zone at all (fixed by
+    /// "netfilter: ctnetlink: fix filtering for zone 0").
+    zone: Option<u16>,
     mark: bool,
     status: bool,
 }
@@ -159,7 +161,7 @@ const STATUS: Masked = Masked {
 const ZONE: u16 = 7;
 
 impl Shape {
-    const fn of(feature: Feature, filter: &Filter, family: Family) -> Self {
+    fn of(feature: Feature, filter: &Filter, family: Family) -> Self {
         Self {
             feature,
             family,
@@ -167,7 +169,7 @@ impl Shape {
             protocol: filter.protocol,
             orig: TupleParts::of(&filter.orig),
             reply: TupleParts::of(&filter.reply),
-            zone: filter.zone.is_some(),
+            zone: filter.zone.map(|zone| if zone == 0 { 0 } else { ZONE }),
             mark: filter.mark.is_some(),
             status: filter.status.is_some(),
         }
@@ -181,7 +183,7 @@ impl Shape {
             protocol: self.protocol,
             orig: self.orig.filter(&wanted.orig),
             reply: self.reply.filter(&wanted.reply),
-            zone: self.zone.then_some(ZONE),
+            zone: self.zone,
             mark: self.mark.then_some(MARK),
             status: self.status.then_some(STATUS),
         }
@@ -234,7 +236,7 @@ impl Shape {
             protocol,
             l4: reply,
         };
-        wanted.zone = Zone::new(ZONE);
+        wanted.zone = Zone::new(self.zone.unwrap_or(ZONE));
         wanted.mark = Some(0x15);
         wanted.status = Status::SEEN_REPLY | Status::ASSURED;
         wanted
@@ -344,7 +346,9 @@ impl Shape {
                 l4: ports,
             };
         });
-        differ("zone", self.zone, &|e| e.zone = Zone::new(ZONE + 1));
+        differ("zone", self.zone.is_some(), &|e| {
+            e.zone = Zone::new(ZONE + 1)
+        });
         differ("mark", self.mark, &|e| e.mark = Some(0x16));
         differ("status", self.status, &|e| e.status = Status::SEEN_REPLY);
         distinct(subjects)
@@ -353,7 +357,7 @@ impl Shape {
     /// Makes an entry another connection than all others, by what this shape does not look at:
     /// the zone, or else whatever is free in each of its tuples.
     fn move_aside(&self, entry: &mut NewEntry, number: u16) {
-        if !self.zone {
+        if self.zone.is_none() {
             entry.zone = Zone::new(ZONE + 1 + number);
             return;
         }

@@ -124,6 +124,11 @@ impl Socket {
         self.set_option(libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP, group)
     }
 
+    /// Leaves a multicast group.
+    pub(crate) fn leave(&self, group: u32) -> io::Result<()> {
+        self.set_option(libc::SOL_NETLINK, libc::NETLINK_DROP_MEMBERSHIP, group)
+    }
+
     /// Makes the kernel hold back destroy events that find the buffer full, and send them again.
     pub(crate) fn set_reliable(&self) -> io::Result<()> {
         self.set_option(libc::SOL_NETLINK, libc::NETLINK_BROADCAST_ERROR, 1)

@@ -2,8 +2,8 @@
 //! comes out.
 
 use ctnetlink::{
-    Change, Client, DumpOutcome, DumpRequest, Entry, ErrorKind, GlobalStats, Key, Labels, Masked,
-    ProtoInfo, Status, Table, TcpInfo, TcpState, Update,
+    Change, Client, Dump, DumpOutcome, DumpRequest, Entry, Error, ErrorKind, GlobalStats, Key,
+    Labels, Masked, ProtoInfo, Protocol, Status, Table, TcpInfo, TcpState, Update,
 };
 
 use crate::failure::Failure;
@@ -32,12 +32,43 @@ pub fn list(
     client: &Client,
     table: Table,
     selection: &Selection,
+    each: impl FnMut(&Entry) -> Result<Flow, Failure>,
+) -> Result<Listed, Failure> {
+    let filter = selection.kernel_filter();
+    read(
+        client.dump(&DumpRequest { table, filter })?,
+        selection,
+        each,
+    )
+}
+
+/// Reads the selected entries and sets their counters to zero.
+///
+/// It reads to the end whatever `each` says: the counters are gone by then.
+pub fn list_and_zero(
+    client: &Client,
+    selection: &Selection,
     mut each: impl FnMut(&Entry) -> Result<Flow, Failure>,
 ) -> Result<Listed, Failure> {
-    let mut dump = client.dump(&DumpRequest {
-        table,
-        filter: selection.kernel_filter(),
-    })?;
+    if !selection.is_exact_in_kernel() {
+        return Err(Failure::new(
+            "unsupported",
+            "the kernel cannot select so when it sets counters to zero, and would zero more",
+            "select by family, protocol, single addresses and ports, zone, one mark, or status",
+        ));
+    }
+    read(
+        client.dump_and_zero(&selection.kernel_filter())?,
+        selection,
+        |entry| each(entry).map(|_| Flow::Continue(())),
+    )
+}
+
+fn read(
+    mut dump: Dump,
+    selection: &Selection,
+    mut each: impl FnMut(&Entry) -> Result<Flow, Failure>,
+) -> Result<Listed, Failure> {
     let mut selected = 0;
     while let Some(entry) = dump.next_entry()? {
         if selection.matches(entry) {
@@ -53,48 +84,13 @@ pub fn list(
     })
 }
 
-/// Reads the selected entries and sets their counters to zero.
-pub fn list_and_zero(
+/// Counts the selected entries.
+pub fn count(
     client: &Client,
     selection: &Selection,
-    mut each: impl FnMut(&Entry) -> Result<Flow, Failure>,
+    progress: impl FnMut(u64),
 ) -> Result<Listed, Failure> {
-    if !selection.is_exact_in_kernel() {
-        return Err(Failure::new(
-            "unsupported",
-            "the kernel cannot select so when it sets counters to zero, and would zero more",
-            "select by family, protocol, single addresses and ports, zone, one mark, or status",
-        ));
-    }
-    let mut dump = client.dump_and_zero(&selection.kernel_filter())?;
-    let mut selected = 0;
-    while let Some(entry) = dump.next_entry()? {
-        if !selection.matches(entry) {
-            continue;
-        }
-        selected += 1;
-        if each(entry)?.is_break() {
-            break;
-        }
-    }
-    Ok(Listed {
-        selected,
-        outcome: dump.outcome(),
-    })
-}
-
-/// Counts the selected entries.
-pub fn count(client: &Client, selection: &Selection) -> Result<Listed, Failure> {
-    let request = DumpRequest {
-        table: Table::Conntrack,
-        filter: selection.kernel_filter(),
-    };
-    let (selected, outcome) = client.fold(
-        &request,
-        ATTEMPTS,
-        || 0u64,
-        |count, entry| *count += u64::from(selection.matches(entry)),
-    )?;
+    let (selected, outcome) = fold(client, selection, progress, || 0, |count, _| *count += 1)?;
     Ok(Listed { selected, outcome })
 }
 
@@ -119,57 +115,76 @@ pub struct Changed {
     pub gone: u64,
     /// Entries that the kernel refused to change.
     pub refused: u64,
-    /// Why the first of them was refused.
-    pub first_refusal: Option<Failure>,
+    /// Entries of which the kernel's answer was lost: they may be changed or not.
+    pub unknown: u64,
+    /// Why the first of them was refused or is unknown.
+    pub first: Option<Failure>,
+    /// Why the work ended early; what is not counted above was not tried.
+    pub ended_by: Option<Failure>,
+    /// Whether the table could be read whole; if not, entries that should have been selected may
+    /// have been missed.
+    pub read_whole: bool,
 }
 
 impl Changed {
-    /// Adds one more result.
-    fn record(&mut self, result: Result<(), ctnetlink::Error>) {
-        match result {
-            Ok(()) => self.done += 1,
-            Err(error) if error.kind() == ErrorKind::NotFound => self.gone += 1,
-            Err(error) => {
-                self.refused += 1;
-                self.first_refusal.get_or_insert_with(|| error.into());
+    /// How many have had their turn.
+    pub const fn tried(&self) -> u64 {
+        self.done + self.gone + self.refused + self.unknown
+    }
+
+    /// Whether everything that was selected is as it was asked to be.
+    pub const fn is_whole(&self) -> bool {
+        self.refused == 0 && self.unknown == 0 && self.ended_by.is_none() && self.read_whole
+    }
+
+    fn record(&mut self, result: Result<(), Error>) {
+        let Err(error) = result else {
+            self.done += 1;
+            return;
+        };
+        match (error.kind(), &error) {
+            (ErrorKind::NotFound, _) => {
+                self.gone += 1;
+                return;
             }
+            (_, Error::AnswerLost { .. }) => self.unknown += 1,
+            _ => self.refused += 1,
         }
+        self.first.get_or_insert_with(|| error.into());
     }
 }
 
-/// The keys of the selected entries.
-pub fn keys(client: &Client, selection: &Selection) -> Result<Vec<Key>, Failure> {
-    let request = DumpRequest {
-        table: Table::Conntrack,
-        filter: selection.kernel_filter(),
-    };
-    let (keys, _) = client.fold(&request, ATTEMPTS, Vec::new, |keys, entry| {
-        if selection.matches(entry) {
-            keys.push(entry.key());
-        }
-    })?;
-    Ok(keys)
+/// The selected entries' names, each once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// The names, in order.
+    pub keys: Vec<Key>,
+    /// How the dump went.
+    pub outcome: DumpOutcome,
 }
 
-/// Deletes exactly the entries of these keys, many in one system call. `progress` is told how
+/// Reads the names of the selected entries. `progress` is told how many have been read.
+pub fn keys(
+    client: &Client,
+    selection: &Selection,
+    progress: impl FnMut(u64),
+) -> Result<Named, Failure> {
+    let (mut keys, outcome) = fold(client, selection, progress, Vec::new, |keys, entry| {
+        keys.push(entry.key())
+    })?;
+    keys.sort_unstable();
+    keys.dedup();
+    Ok(Named { keys, outcome })
+}
+
+/// Deletes exactly the entries of these names, many in one system call. `progress` is told how
 /// many are done.
 ///
 /// An entry that has gone meanwhile, or whose tuple now belongs to another connection, is left
 /// alone and counted as gone.
-pub fn delete(
-    client: &Client,
-    keys: &[Key],
-    mut progress: impl FnMut(u64),
-) -> Result<Changed, Failure> {
-    let mut changed = Changed {
-        selected: keys.len() as u64,
-        ..Changed::default()
-    };
-    client.apply(keys.iter().map(|key| Change::Delete(*key)), |_, result| {
-        changed.record(result);
-        progress(changed.done + changed.gone + changed.refused);
-    })?;
-    Ok(changed)
+pub fn delete(client: &Client, named: &Named, progress: impl FnMut(u64)) -> Changed {
+    let changes = named.keys.iter().map(|key| Change::Delete(*key));
+    apply(client, changes, named.keys.len(), named.outcome, progress)
 }
 
 /// What to change in entries; what is `None` stays.
@@ -181,7 +196,7 @@ pub struct Edit {
     pub mark: Option<Masked>,
     /// Status bits to set; bits that are set stay set.
     pub status: Option<Status>,
-    /// TCP state.
+    /// TCP state; entries of other protocols are refused.
     pub state: Option<TcpState>,
     /// Labels to set and all that may change: `(value, mask)`.
     pub labels: Option<(Labels, Labels)>,
@@ -215,29 +230,99 @@ impl Edit {
     }
 }
 
-/// Changes the selected entries.
+/// What of a selection can be changed so; the rest the kernel would pass over in silence.
+fn can_have(edit: &Edit, entry: &Entry) -> bool {
+    edit.state.is_none() || entry.orig.protocol == Protocol::TCP
+}
+
+/// Changes the selected entries. `progress` is told how many are done.
+///
+/// The kernel makes the changes to one entry one after the other: of one that it refuses, some may
+/// have been made.
 pub fn update(
     client: &Client,
     selection: &Selection,
     edit: &Edit,
-    mut progress: impl FnMut(u64),
+    progress: impl FnMut(u64),
 ) -> Result<Changed, Failure> {
+    let (mut changes, outcome) = fold(
+        client,
+        selection,
+        |_| {},
+        Vec::new,
+        |changes, entry| {
+            changes.push((
+                entry.key(),
+                can_have(edit, entry).then(|| edit.update(entry)),
+            ));
+        },
+    )?;
+    changes.sort_unstable_by_key(|(key, _)| *key);
+    changes.dedup_by_key(|(key, _)| *key);
+    let selected = changes.len();
+    let changes = changes
+        .into_iter()
+        .filter_map(|(key, update)| update.map(|update| Change::Update(key, Box::new(update))));
+    let changes: Vec<Change> = changes.collect();
+    let passed_over = (selected - changes.len()) as u64;
+    let mut changed = apply(client, changes, selected, outcome, progress);
+    if passed_over > 0 {
+        changed.refused += passed_over;
+        changed.first.get_or_insert_with(|| {
+            Failure::new(
+                "invalid",
+                "only TCP connections have a TCP state",
+                "select them with --proto tcp",
+            )
+        });
+    }
+    Ok(changed)
+}
+
+fn apply(
+    client: &Client,
+    changes: impl IntoIterator<Item = Change>,
+    selected: usize,
+    outcome: DumpOutcome,
+    mut progress: impl FnMut(u64),
+) -> Changed {
+    let mut changed = Changed {
+        selected: selected as u64,
+        read_whole: outcome.complete,
+        ..Changed::default()
+    };
+    let applied = client.apply(changes, |_, result| {
+        changed.record(result);
+        progress(changed.tried());
+    });
+    changed.ended_by = applied.err().map(Failure::from);
+    changed
+}
+
+/// Reads the selected entries into a value, beginning anew when the dump was interrupted.
+/// `progress` is told how many have been read.
+fn fold<S>(
+    client: &Client,
+    selection: &Selection,
+    mut progress: impl FnMut(u64),
+    fresh: impl Fn() -> S,
+    mut step: impl FnMut(&mut S, &Entry),
+) -> Result<(S, DumpOutcome), Failure> {
     let request = DumpRequest {
         table: Table::Conntrack,
         filter: selection.kernel_filter(),
     };
-    let (changes, _) = client.fold(&request, ATTEMPTS, Vec::new, |changes, entry| {
-        if selection.matches(entry) {
-            changes.push(Change::Update(entry.key(), Box::new(edit.update(entry))));
-        }
-    })?;
-    let mut changed = Changed {
-        selected: changes.len() as u64,
-        ..Changed::default()
-    };
-    client.apply(changes, |_, result| {
-        changed.record(result);
-        progress(changed.done + changed.gone + changed.refused);
-    })?;
-    Ok(changed)
+    let ((state, _), outcome) = client.fold(
+        &request,
+        ATTEMPTS,
+        || (fresh(), 0),
+        |(state, read), entry| {
+            *read += 1;
+            progress(*read);
+            if selection.matches(entry) {
+                step(state, entry);
+            }
+        },
+    )?;
+    Ok((state, outcome))
 }

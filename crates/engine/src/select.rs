@@ -83,9 +83,17 @@ pub enum Nat {
 }
 
 impl Selection {
-    /// Whether it selects everything.
+    /// Whether it selects everything, also where it seems to say something: a mask of no bits, all
+    /// networks of both families.
     pub fn is_any(&self) -> bool {
-        *self == Self::default()
+        let everything = Self {
+            marks: Vec::new(),
+            orig: self.orig.without_all_networks(),
+            reply: self.reply.without_all_networks(),
+            ..self.clone()
+        };
+        let any_mark = self.marks.is_empty() || self.marks.iter().any(|mark| mark.0.mask == 0);
+        any_mark && everything == Self::default()
     }
 
     /// Whether an entry is selected.
@@ -105,7 +113,10 @@ impl Selection {
 
     /// Whether [`kernel_filter`](Self::kernel_filter) says all of it.
     pub fn is_exact_in_kernel(&self) -> bool {
-        self.protocols.len() <= 1
+        let (set, clear) = self.status_bits();
+        // The kernel takes one value a bit.
+        !set.intersects(clear)
+            && self.protocols.len() <= 1
             && self.zones.len() <= 1
             && self.marks.len() <= 1
             && self.states.is_empty()
@@ -115,18 +126,18 @@ impl Selection {
                 .all(Side::is_exact_in_kernel)
     }
 
+    /// Status bits that must be set, and those that must not.
+    fn status_bits(&self) -> (Status, Status) {
+        let bits = |set: bool| {
+            let conditions = self.status.iter().filter(|condition| condition.set == set);
+            conditions.fold(Status::empty(), |all, condition| all | condition.bit)
+        };
+        (bits(true), bits(false))
+    }
+
     /// The part of it that the kernel can filter: every selected entry matches it.
     pub fn kernel_filter(&self) -> Filter {
-        let (set, clear) = self.status.iter().fold(
-            (Status::empty(), Status::empty()),
-            |(set, clear), wanted| {
-                if wanted.set {
-                    (set | wanted.bit, clear)
-                } else {
-                    (set, clear | wanted.bit)
-                }
-            },
-        );
+        let (set, clear) = self.status_bits();
         let status = Masked {
             value: set.bits(),
             mask: (set | clear).bits(),
@@ -144,6 +155,22 @@ impl Selection {
 }
 
 impl Side {
+    fn without_all_networks(&self) -> Self {
+        let all = |nets: &[IpNet]| {
+            [true, false].into_iter().all(|v4| {
+                nets.iter()
+                    .any(|net| net.prefix_len() == 0 && net.addr().is_ipv4() == v4)
+            })
+        };
+        let mut side = self.clone();
+        for nets in [&mut side.src, &mut side.dst] {
+            if all(nets) {
+                nets.clear();
+            }
+        }
+        side
+    }
+
     fn matches(&self, tuple: &Tuple) -> bool {
         let port = |wanted: &[Ports], port: Option<u16>| {
             wanted.is_empty()
@@ -337,5 +364,137 @@ impl FromStr for Mark {
             return Err(format!("0x{value:x} has bits outside the mask 0x{mask:x}"));
         }
         Ok(Self(Masked { value, mask }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ctnetlink::{L4, Zone};
+    use proptest::prelude::*;
+
+    fn net() -> impl Strategy<Value = IpNet> {
+        let nets = [
+            "10.0.0.1",
+            "10.0.0.2/32",
+            "10.0.0.0/8",
+            "0.0.0.0/0",
+            "::1",
+            "::/0",
+        ];
+        proptest::sample::select(nets.to_vec()).prop_map(|text| parse_net(text).unwrap())
+    }
+
+    fn some<T: Clone + std::fmt::Debug + 'static>(items: Vec<T>) -> impl Strategy<Value = Vec<T>> {
+        proptest::collection::vec(proptest::sample::select(items), 0..3)
+    }
+
+    /// Selections of a small world, so that entries often match, with contradictions.
+    fn selections() -> impl Strategy<Value = Selection> {
+        let nets = || proptest::collection::vec(net(), 0..3);
+        let ports = || {
+            some(
+                (1..4)
+                    .flat_map(|p| [Ports(p..=p), Ports(p..=p + 1)])
+                    .collect(),
+            )
+        };
+        let side =
+            (nets(), nets(), ports(), ports()).prop_map(|(src, dst, src_port, dst_port)| Side {
+                src,
+                dst,
+                src_port,
+                dst_port,
+            });
+        let status = ["ASSURED", "!ASSURED", "SEEN_REPLY", "UNREPLIED"];
+        let status = some(status.iter().map(|text| text.parse().unwrap()).collect());
+        let marks = some(
+            ["1", "0/1", "0/0", "2/3"]
+                .map(|text| text.parse().unwrap())
+                .to_vec(),
+        );
+        let family = proptest::option::of(proptest::sample::select(Family::ALL.to_vec()));
+        let protocols = some(vec![Protocol::TCP, Protocol::SCTP]);
+        (family, protocols, side, status, marks, some(vec![0, 1])).prop_map(
+            |(family, protocols, orig, status, marks, zones)| Selection {
+                family,
+                protocols,
+                orig,
+                status,
+                marks,
+                zones,
+                ..Selection::default()
+            },
+        )
+    }
+
+    fn entries() -> impl Strategy<Value = Entry> {
+        let protocol = proptest::sample::select(vec![Protocol::TCP, Protocol::SCTP, Protocol(50)]);
+        let numbers = (1u8..3, 1u8..3, 1u16..5, 1u16..5, 0u32..16, 0u32..4, 0u16..2);
+        (protocol, proptest::bool::ANY, numbers).prop_map(|(protocol, v4, numbers)| {
+            let (src, dst, src_port, dst_port, status, mark, zone) = numbers;
+            let host = |last: u8| match v4 {
+                true => IpAddr::from([10, 0, 0, last]),
+                false => IpAddr::from([0, 0, 0, 0, 0, 0, 0, u16::from(last)]),
+            };
+            let l4 = match protocol.has_ports() {
+                true => L4::Ports {
+                    src: src_port,
+                    dst: dst_port,
+                },
+                false => L4::None,
+            };
+            let orig = Tuple {
+                src: host(src),
+                dst: host(dst),
+                protocol,
+                l4,
+            };
+            let mut entry = Entry::new(orig, orig.mirror());
+            entry.status = Some(Status::from_bits_retain(status));
+            entry.mark = Some(mark);
+            entry.zone = Zone::new(zone);
+            entry
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn the_kernel_s_part_never_selects_less_and_the_exact_never_more(
+            selection in selections(),
+            entry in entries(),
+        ) {
+            let kernel = selection.kernel_filter().matches(&entry);
+            prop_assert!(kernel || !selection.matches(&entry));
+            if selection.is_exact_in_kernel() {
+                prop_assert_eq!(kernel, selection.matches(&entry));
+            }
+            if selection.is_any() {
+                prop_assert!(selection.matches(&entry));
+            }
+        }
+    }
+
+    #[test]
+    fn a_condition_that_holds_for_everything_is_none() {
+        let marks = vec!["0/0".parse().unwrap()];
+        assert!(
+            Selection {
+                marks,
+                ..Selection::default()
+            }
+            .is_any()
+        );
+        let from = |nets: &[&str]| Selection {
+            orig: Side {
+                src: nets.iter().map(|net| parse_net(net).unwrap()).collect(),
+                ..Side::default()
+            },
+            ..Selection::default()
+        };
+        assert!(from(&["0.0.0.0/0", "::/0"]).is_any());
+        assert!(!from(&["0.0.0.0/0"]).is_any());
     }
 }

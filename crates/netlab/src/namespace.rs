@@ -112,6 +112,23 @@ impl Namespace {
         command
     }
 
+    /// As [`command`](Self::command), for a program that must not outlive us: the kernel ends it when the
+    /// thread that started it is gone, however that came about.
+    pub fn bound_command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = self.command(program);
+        // SAFETY: the closure runs in the forked child. It makes one system call and, on failure, an io::Error
+        // from an errno, which allocates nothing.
+        unsafe {
+            command.pre_exec(|| {
+                rustix::process::set_parent_process_death_signal(Some(
+                    rustix::process::Signal::TERM,
+                ))
+                .map_err(io::Error::from)
+            });
+        }
+        command
+    }
+
     /// A path that names the namespace for other programs while this value lives:
     /// `ip link set eth0 netns PATH`, `nsenter --net=PATH`.
     ///

@@ -6,6 +6,10 @@ use std::process::ExitCode;
 use anstyle::{AnsiColor, Style};
 use engine::Failure;
 
+/// What a list says that may not be whole.
+pub(crate) const INCOMPLETE: &str = "the table changed under the reading, as when it is resized: \
+     entries may be missing or twice; try again";
+
 /// How a command that did not fail ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Outcome {

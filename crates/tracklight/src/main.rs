@@ -7,6 +7,7 @@ mod flags;
 mod output;
 mod progress;
 mod table;
+mod untracked;
 
 use std::process::ExitCode;
 

@@ -75,3 +75,11 @@ fn failure(error: io::Error) -> Failure {
         "check the space left where it goes to",
     )
 }
+
+/// Prints one line.
+pub(crate) fn print_line(text: &str) -> Result<(), Failure> {
+    let mut out = Output::stdout()?;
+    out.text(text)?;
+    out.text("\n")?;
+    out.flush()
+}

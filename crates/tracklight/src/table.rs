@@ -22,18 +22,27 @@ pub(crate) struct Table {
     widths: Option<Vec<usize>>,
     /// Columns of the terminal; `None` where the text may be as wide as it likes.
     width: Option<usize>,
+    /// Whether columns may be left out: not those that were asked for.
+    may_drop: bool,
     color: bool,
     now: u64,
 }
 
 impl Table {
     /// A table of these columns; `width` is the terminal's, if it is one.
-    pub(crate) fn new(columns: &[Column], width: Option<usize>, color: bool, now: u64) -> Self {
+    pub(crate) fn new(
+        columns: &[Column],
+        chosen: bool,
+        width: Option<usize>,
+        color: bool,
+        now: u64,
+    ) -> Self {
         Self {
             columns: columns.to_vec(),
             rows: Vec::new(),
             widths: None,
             width,
+            may_drop: !chosen,
             color,
             now,
         }
@@ -53,13 +62,13 @@ impl Table {
             .collect();
         match &self.widths {
             Some(widths) => {
-                write_row(out, &self.columns, widths, &row, self.color);
+                self.write_row(out, widths, &row);
                 out.spill()
             }
             None => {
                 self.rows.push(row);
                 if self.rows.len() == SAMPLE {
-                    self.begin(out)
+                    self.begin(out, false)
                 } else {
                     Ok(())
                 }
@@ -70,13 +79,15 @@ impl Table {
     /// Prints what is left.
     pub(crate) fn finish(mut self, out: &mut Output) -> Result<(), Failure> {
         if self.widths.is_none() && !self.rows.is_empty() {
-            self.begin(out)?;
+            self.begin(out, true)?;
         }
         out.flush()
     }
 
     /// Chooses the widths, prints the heading and the rows so far.
-    fn begin(&mut self, out: &mut Output) -> Result<(), Failure> {
+    fn begin(&mut self, out: &mut Output, is_all: bool) -> Result<(), Failure> {
+        // A column that is empty in every row is not shown, unless it was asked for.
+        let drops_empty = is_all && self.may_drop;
         let natural: Vec<usize> = self
             .columns
             .iter()
@@ -84,8 +95,7 @@ impl Table {
             .map(|(index, column)| {
                 let rows = self.rows.iter().filter_map(|row| row.get(index));
                 let widest = rows.map(|cell| cell.chars().count()).max().unwrap_or(0);
-                // A column that is empty in all rows that were seen is not shown at all.
-                if widest == 0 {
+                if widest == 0 && drops_empty {
                     0
                 } else {
                     widest.max(column.title().len())
@@ -93,12 +103,67 @@ impl Table {
             })
             .collect();
         let widths = fit(&self.columns, natural, self.width);
-        write_heading(out, &self.columns, &widths, self.color);
+        self.write_heading(out, &widths);
         for row in std::mem::take(&mut self.rows) {
-            write_row(out, &self.columns, &widths, &row, self.color);
+            self.write_row(out, &widths, &row);
         }
         self.widths = Some(widths);
         out.spill()
+    }
+
+    fn write_heading(&self, out: &mut Output, widths: &[usize]) {
+        let titles: Vec<String> = self
+            .columns
+            .iter()
+            .map(|column| column.title().to_owned())
+            .collect();
+        let bold = Ansi::new().bold();
+        self.write_cells(out, widths, &titles, |_, _| Some(bold));
+    }
+
+    fn write_row(&self, out: &mut Output, widths: &[usize], row: &[String]) {
+        self.write_cells(out, widths, row, style);
+    }
+
+    fn write_cells(
+        &self,
+        out: &mut Output,
+        widths: &[usize],
+        cells: &[String],
+        style: impl Fn(Column, &str) -> Option<Ansi>,
+    ) {
+        let buffer = out.buffer();
+        let shown = self.columns.iter().zip(widths).zip(cells);
+        let shown = shown.filter(|((_, width), _)| **width > 0);
+        for (index, ((&column, &width), cell)) in shown.enumerate() {
+            if index > 0 {
+                buffer.extend_from_slice(b"  ");
+            }
+            // Only a terminal has an edge.
+            let text = if self.width.is_some() {
+                cut(cell, width)
+            } else {
+                cell.into()
+            };
+            let padding = width.saturating_sub(text.chars().count());
+            let pad = |buffer: &mut Vec<u8>| buffer.resize(buffer.len() + padding, b' ');
+            if column.is_quantity() {
+                pad(buffer);
+            }
+            match style(column, cell).filter(|_| self.color) {
+                Some(style) => {
+                    buffer.extend_from_slice(format!("{style}{text}{style:#}").as_bytes());
+                }
+                None => buffer.extend_from_slice(text.as_bytes()),
+            }
+            if !column.is_quantity() {
+                pad(buffer);
+            }
+        }
+        while buffer.last() == Some(&b' ') {
+            buffer.pop();
+        }
+        buffer.push(b'\n');
     }
 }
 
@@ -144,61 +209,6 @@ fn fit(columns: &[Column], mut widths: Vec<usize>, width: Option<usize>) -> Vec<
         *widest -= 1;
     }
     widths
-}
-
-fn write_heading(out: &mut Output, columns: &[Column], widths: &[usize], color: bool) {
-    let titles: Vec<String> = columns
-        .iter()
-        .map(|column| column.title().to_owned())
-        .collect();
-    let bold = Ansi::new().bold();
-    write_cells(out, columns, widths, &titles, |_, _| color.then_some(bold));
-}
-
-fn write_row(out: &mut Output, columns: &[Column], widths: &[usize], row: &[String], color: bool) {
-    write_cells(out, columns, widths, row, |column, cell| {
-        if color { style(column, cell) } else { None }
-    });
-}
-
-fn write_cells(
-    out: &mut Output,
-    columns: &[Column],
-    widths: &[usize],
-    cells: &[String],
-    style: impl Fn(Column, &str) -> Option<Ansi>,
-) {
-    let buffer = out.buffer();
-    let shown = columns
-        .iter()
-        .zip(widths)
-        .zip(cells)
-        .filter(|((_, width), _)| **width > 0);
-    let last = shown.clone().count().saturating_sub(1);
-    for (index, ((&column, &width), cell)) in shown.enumerate() {
-        if index > 0 {
-            buffer.extend_from_slice(b"  ");
-        }
-        let text = cut(cell, width);
-        let padding = width.saturating_sub(text.chars().count());
-        let pad = |buffer: &mut Vec<u8>| buffer.resize(buffer.len() + padding, b' ');
-        if column.is_quantity() {
-            pad(buffer);
-        }
-        match style(column, cell) {
-            Some(style) => {
-                buffer.extend_from_slice(format!("{style}{text}{style:#}").as_bytes());
-            }
-            None => buffer.extend_from_slice(text.as_bytes()),
-        }
-        if !column.is_quantity() && index < last {
-            pad(buffer);
-        }
-    }
-    while buffer.last() == Some(&b' ') {
-        buffer.pop();
-    }
-    buffer.push(b'\n');
 }
 
 /// Cuts a text to a width, with a sign that it was cut.

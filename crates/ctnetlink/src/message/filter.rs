@@ -161,7 +161,7 @@ impl Filter {
 
     /// Whether it needs the kernel's tuple comparison, which works within one family only.
     pub(crate) fn has_tuple(&self) -> bool {
-        self.protocol.is_some() || !self.orig.is_any() || !self.reply.is_any()
+        self.protocol.is_some() || self.addresses().next().is_some()
     }
 
     /// Whether it names an IPv6 address.

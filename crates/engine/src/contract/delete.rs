@@ -1,11 +1,12 @@
 //! `delete`, actions `flush` and `connection`.
 
-use ctnetlink::{Change, Client, Error, ErrorKind, Family, Filter, Key, Protocol, TupleFilter};
+use ctnetlink::{Client, Family, Filter, Key, Protocol, TupleFilter};
 
+use super::Setup;
 use super::fault::{Fault, Kind, word};
 use super::reply::Reply;
 use super::request::{Fields, Request};
-use super::{ATTEMPTS, Setup};
+use crate::actions::{self, ATTEMPTS, Changed, Named};
 
 /// Empties the table.
 pub(super) fn flush(setup: &Setup) -> Result<Reply, Fault> {
@@ -20,52 +21,36 @@ pub(super) fn flush(setup: &Setup) -> Result<Reply, Fault> {
 pub(super) fn connection(request: &Request, setup: &Setup) -> Result<Reply, Fault> {
     let filter = parse(request)?;
     let client = setup.client()?;
-    let found = find(&client, &filter)?;
-    let mut done = Done::default();
-    client.apply(found.into_iter().map(Change::Delete), |_, result| {
-        done.count(result);
-    })?;
-    done.reply()
+    let named = named(&client, &filter)?;
+    reply(&actions::delete(&client, &named, |_| {}))
 }
 
-/// What came of the entries that were found.
-#[derive(Debug, Default)]
-struct Done {
-    deleted: usize,
-    /// Ended by themselves before their turn came: gone, as was wanted.
-    ended: usize,
-    refused: usize,
-    first: Option<Error>,
-}
-
-impl Done {
-    fn count(&mut self, result: Result<(), Error>) {
-        match result {
-            Ok(()) => self.deleted += 1,
-            Err(error) if error.kind() == ErrorKind::NotFound => self.ended += 1,
-            Err(error) => {
-                self.refused += 1;
-                self.first.get_or_insert(error);
-            }
-        }
-    }
-
-    fn reply(self) -> Result<Reply, Fault> {
-        match self.first {
-            None if self.deleted > 0 => Ok(Reply::success()),
-            None => Err(not_found()),
-            Some(error) if self.deleted == 0 => Err(error.into()),
-            Some(error) => Err(Fault::new(
-                Kind::Incomplete,
-                format!(
-                    "{} of {} connections were deleted, {} were refused ({error}); read the table \
-                     and delete the rest again",
-                    self.deleted,
-                    self.deleted + self.ended + self.refused,
-                    self.refused,
-                ),
-            )),
-        }
+/// Success is that all of it is gone; what is not known to be whole is not success.
+fn reply(changed: &Changed) -> Result<Reply, Fault> {
+    let trouble = changed.first.as_ref().or(changed.ended_by.as_ref());
+    match trouble {
+        None if !changed.read_whole => Err(Fault::new(
+            Kind::Incomplete,
+            format!(
+                "{} connections were deleted, but the table could not be read whole, so more may \
+                 be there; try again",
+                changed.done
+            ),
+        )),
+        None if changed.done > 0 => Ok(Reply::success()),
+        None => Err(not_found()),
+        Some(failure) if changed.done + changed.unknown == 0 => Err(failure.clone().into()),
+        Some(failure) => Err(Fault::new(
+            Kind::Incomplete,
+            format!(
+                "{} of {} connections were deleted, {} were not, of {} it is not known ({failure}); \
+                 read the table and delete the rest again",
+                changed.done,
+                changed.selected,
+                changed.selected - changed.done - changed.gone - changed.unknown,
+                changed.unknown,
+            ),
+        )),
     }
 }
 
@@ -78,16 +63,18 @@ fn not_found() -> Fault {
 }
 
 /// Names of all entries that match, each once.
-fn find(client: &Client, filter: &Filter) -> Result<Vec<Key>, Fault> {
-    let (mut keys, _) = client.fold(
+fn named(client: &Client, filter: &Filter) -> Result<Named, Fault> {
+    let (mut keys, outcome) = client.fold(
         &(*filter).into(),
         ATTEMPTS,
         Vec::new,
-        |keys: &mut Vec<Key>, entry| keys.push(entry.key()),
+        |keys: &mut Vec<Key>, entry| {
+            keys.push(entry.key());
+        },
     )?;
     keys.sort_unstable();
     keys.dedup();
-    Ok(keys)
+    Ok(Named { keys, outcome })
 }
 
 fn parse(request: &Request) -> Result<Filter, Fault> {
@@ -209,35 +196,47 @@ mod tests {
         );
     }
 
+    fn changed(done: u64, gone: u64, unknown: u64) -> Changed {
+        Changed {
+            selected: 2,
+            done,
+            gone,
+            unknown,
+            read_whole: true,
+            ..Changed::default()
+        }
+    }
+
     #[test]
     fn part_of_it_is_neither_success_nor_nothing() {
-        let mut done = Done::default();
-        done.count(Ok(()));
-        done.count(Err(Error::AnswerLost {
+        let lost = ctnetlink::Error::AnswerLost {
             operation: ctnetlink::Operation::Delete,
-        }));
-        let fault = done.reply().unwrap_err();
+        };
+        let part = Changed {
+            first: Some(lost.into()),
+            ..changed(1, 0, 1)
+        };
+        let fault = reply(&part).unwrap_err();
         assert_eq!(fault.kind, Kind::Incomplete);
         assert!(
-            fault
-                .message
-                .starts_with("1 of 2 connections were deleted, 1 were refused")
+            fault.message.starts_with("1 of 2 connections were deleted"),
+            "{}",
+            fault.message
+        );
+        let half_read = Changed {
+            read_whole: false,
+            ..changed(0, 0, 0)
+        };
+        assert_eq!(
+            reply(&half_read).unwrap_err().kind,
+            Kind::Incomplete,
+            "not: not found"
         );
     }
 
     #[test]
     fn what_ended_by_itself_counts_as_gone_but_not_as_found() {
-        let gone = || Error::Kernel {
-            operation: ctnetlink::Operation::Delete,
-            errno: 2,
-            message: None,
-        };
-        let mut done = Done::default();
-        done.count(Err(gone()));
-        assert_eq!(done.reply().unwrap_err().kind, Kind::NotFound);
-        let mut done = Done::default();
-        done.count(Err(gone()));
-        done.count(Ok(()));
-        assert!(done.reply().is_ok());
+        assert_eq!(reply(&changed(0, 2, 0)).unwrap_err().kind, Kind::NotFound);
+        assert!(reply(&changed(1, 1, 0)).is_ok());
     }
 }

@@ -2,13 +2,14 @@
 
 use ctnetlink::Filter;
 
+use super::Setup;
 use super::connection::Order;
 use super::fault::Fault;
 use super::reply::Reply;
 use super::request::{Fields, Request};
 use super::states::State;
 use super::top::{First, without_repetitions};
-use super::{ATTEMPTS, Setup};
+use crate::actions::ATTEMPTS;
 use crate::marks::Marks;
 
 /// What is asked for.

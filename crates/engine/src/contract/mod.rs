@@ -37,9 +37,6 @@ use request::{Fields, Request};
 use crate::config::Config;
 use crate::failure::Failure;
 
-/// How often a dump that was interrupted is begun anew.
-const ATTEMPTS: u32 = 3;
-
 /// The kernel's switch for counters, of the network namespace of whoever reads it.
 const ACCOUNTING: &str = "/proc/sys/net/netfilter/nf_conntrack_acct";
 

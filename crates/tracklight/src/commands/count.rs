@@ -4,8 +4,11 @@ use engine::Failure;
 use engine::actions;
 
 use crate::cli::Global;
-use crate::exit::{Outcome, note};
+use crate::exit::{INCOMPLETE, Outcome, note};
 use crate::flags::{FilterArgs, open};
+use crate::output::print_line;
+use crate::progress::Progress;
+use crate::untracked::note_untracked;
 
 /// Flags of `tracklight count`.
 #[derive(Debug, clap::Args)]
@@ -21,17 +24,23 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let client = open(global)?;
     let selection = args.filter.selection();
-    let count = match actions::usage(&client)?.entries {
-        Some(entries) if selection.is_any() => u64::from(entries),
-        _ => {
-            let counted = actions::count(&client, &selection)?;
-            if !counted.outcome.complete {
-                note("the table kept changing its size while it was read: the count may be off");
-            }
-            counted.selected
-        }
+    let mut is_whole = true;
+    let count = if selection.is_any() {
+        u64::from(actions::usage(&client)?.entries.unwrap_or(0))
+    } else {
+        let mut progress = Progress::new("reading", None);
+        let counted = actions::count(&client, &selection, |read| progress.at(read))?;
+        is_whole = counted.outcome.complete;
+        counted.selected
     };
-    println!("{count}");
+    print_line(&count.to_string())?;
+    if !is_whole {
+        note(INCOMPLETE);
+        return Ok(Outcome::Nothing);
+    }
+    if count == 0 && selection.is_any() {
+        note_untracked(&client);
+    }
     Ok(if count == 0 {
         Outcome::Nothing
     } else {

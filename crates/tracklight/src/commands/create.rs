@@ -71,16 +71,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         *src = args.reply_sport.unwrap_or(*src);
         *dst = args.reply_dport.unwrap_or(*dst);
     }
-    let families = [new.orig.src, new.orig.dst, new.reply.src, new.reply.dst];
-    if families
-        .iter()
-        .any(|address| address.is_ipv4() != new.orig.src.is_ipv4())
-    {
-        return Err(usage(
-            "the reply's addresses are of another family than the original's",
-            "give all addresses in IPv4 or all in IPv6",
-        ));
-    }
+    check(args, &new)?;
     new.nat_src = args.nat_src.map(NatRange::to);
     new.nat_dst = args.nat_dst.map(NatRange::to);
     new.status = args
@@ -94,6 +85,48 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     new.helper = args.helper;
     open(global)?.create(new)?;
     Ok(Outcome::Done)
+}
+
+/// What the kernel would pass over in silence.
+fn check(args: &Args, new: &NewEntry) -> Result<(), Failure> {
+    let addresses = [new.reply.src, new.reply.dst]
+        .into_iter()
+        .chain(args.nat_src)
+        .chain(args.nat_dst);
+    if addresses
+        .into_iter()
+        .any(|address| address.is_ipv4() != new.orig.src.is_ipv4())
+    {
+        return Err(usage(
+            "an address is of another family than the source and destination",
+            "give all addresses in IPv4 or all in IPv6",
+        ));
+    }
+    if args.status.iter().any(|status| !status.set) {
+        return Err(usage(
+            "a new entry has no status to be cleared",
+            "leave out what has a !",
+        ));
+    }
+    let has_ports = matches!(new.orig.l4, L4::Ports { .. } | L4::Gre { .. });
+    if !has_ports && (args.reply_sport.is_some() || args.reply_dport.is_some()) {
+        return Err(usage(
+            format!("{} has no ports", new.orig.protocol),
+            "leave out --reply-sport and --reply-dport",
+        ));
+    }
+    let of_family = match new.orig.protocol {
+        Protocol::ICMP => new.orig.src.is_ipv4(),
+        Protocol::ICMPV6 => new.orig.src.is_ipv6(),
+        _ => true,
+    };
+    if !of_family {
+        return Err(usage(
+            format!("{} does not go with {}", new.orig.protocol, new.orig.src),
+            "icmp goes with IPv4, icmpv6 with IPv6",
+        ));
+    }
+    Ok(())
 }
 
 /// The state, for the protocols that have one. A TCP entry without one would be in state `NONE`,

@@ -1,16 +1,24 @@
 //! `tracklight delete`.
 
-use engine::actions::{self, Changed};
-use engine::{Column, Failure, Selection};
+use ctnetlink::{Client, Table};
+use engine::actions::{self, Changed, Flow};
+use engine::{Failure, Selection};
 
 use super::list::{Format, Printer};
 use crate::cli::Global;
-use crate::exit::{self, Outcome, note};
+use crate::exit::{self, INCOMPLETE, Outcome, note};
 use crate::flags::{FilterArgs, open, usage};
+use crate::output::print_line;
 use crate::progress::Progress;
+
+/// What deleting an entry does not do.
+pub(crate) const NOT_CLOSED: &str = "\
+Deleting an entry does not close the connection. With nf_conntrack_tcp_loose=1, the usual setting,
+the next packet of an established TCP connection makes a new entry, unless a rule stops it.";
 
 /// Flags of `tracklight delete`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = NOT_CLOSED)]
 pub(crate) struct Args {
     #[command(flatten)]
     filter: FilterArgs,
@@ -37,29 +45,42 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     require_filter(&selection, args.all, "delete")?;
     let client = open(global)?;
     if args.dry_run {
-        let columns = if args.output == Format::Csv {
-            Column::CSV
-        } else {
-            Column::TABLE
-        };
-        let mut printer = Printer::with(args.output, columns.to_vec(), global)?;
-        actions::list(&client, ctnetlink::Table::Conntrack, &selection, |entry| {
-            printer.print(entry)?;
-            Ok(std::ops::ControlFlow::Continue(()))
-        })?;
-        let count = printer.finish()?;
-        note(&format!("would delete {count}; nothing was deleted"));
-        return Ok(if count == 0 {
-            Outcome::Nothing
-        } else {
-            Outcome::Done
-        });
+        return dry_run(&client, &selection, Printer::usual(args.output, global)?);
     }
-    let keys = actions::keys(&client, &selection)?;
-    let mut progress = Progress::new("deleting", Some(keys.len() as u64));
-    let changed = actions::delete(&client, &keys, |done| progress.at(done))?;
+    delete(&client, &selection)
+}
+
+/// Reads which they are, deletes exactly those, says how many.
+pub(crate) fn delete(client: &Client, selection: &Selection) -> Result<Outcome, Failure> {
+    let mut progress = Progress::new("reading", None);
+    let named = actions::keys(client, selection, |read| progress.at(read))?;
+    drop(progress);
+    let mut progress = Progress::new("deleting", Some(named.keys.len() as u64));
+    let changed = actions::delete(client, &named, |done| progress.at(done));
     drop(progress);
     finish(&changed, "deleted")
+}
+
+/// Lists what would be deleted.
+fn dry_run(
+    client: &Client,
+    selection: &Selection,
+    mut printer: Printer,
+) -> Result<Outcome, Failure> {
+    let listed = actions::list(client, Table::Conntrack, selection, |entry| {
+        printer.print(entry)?;
+        Ok(Flow::Continue(()))
+    })?;
+    let count = printer.finish()?;
+    note(&format!("would delete {count}; nothing was deleted"));
+    if !listed.outcome.complete {
+        note(INCOMPLETE);
+    }
+    Ok(if count == 0 || !listed.outcome.complete {
+        Outcome::Nothing
+    } else {
+        Outcome::Done
+    })
 }
 
 /// Refuses a change of everything that was not asked for in so many words.
@@ -85,19 +106,28 @@ pub(crate) fn require_filter(
 /// Prints exact counts; not everything done is not success.
 pub(crate) fn finish(changed: &Changed, verb: &str) -> Result<Outcome, Failure> {
     let mut text = format!("{} {verb}", changed.done);
-    if changed.gone > 0 {
-        text += &format!(", {} had gone already", changed.gone);
+    let others = [
+        (changed.gone, "had gone already"),
+        (changed.refused, "refused by the kernel"),
+        (changed.unknown, "of which the kernel's answer was lost"),
+        (
+            changed.selected - changed.tried().min(changed.selected),
+            "not tried",
+        ),
+    ];
+    for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
+        text += &format!(", {count} {what}");
     }
-    if changed.refused > 0 {
-        text += &format!(", {} refused by the kernel", changed.refused);
-    }
-    println!("{text}");
-    if let Some(failure) = &changed.first_refusal {
+    print_line(&text)?;
+    if let Some(failure) = &changed.first {
         exit::print(failure);
     }
-    Ok(if changed.done == 0 || changed.refused > 0 {
-        Outcome::Nothing
-    } else {
-        Outcome::Done
-    })
+    if !changed.read_whole {
+        note(INCOMPLETE);
+    }
+    match &changed.ended_by {
+        Some(failure) => Err(failure.clone()),
+        None if changed.done == 0 || !changed.is_whole() => Ok(Outcome::Nothing),
+        None => Ok(Outcome::Done),
+    }
 }

@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
 
 fn subcommand(lab: &Lab, args: &Args) -> Result<ExitStatus, Failure> {
     let program = std::env::current_exe().map_err(cannot_run)?;
-    let mut command: Command = lab.gateway().command(program);
+    let mut command: Command = lab.gateway().bound_command(program);
     if args.command.is_empty() {
         command.arg("list");
     }

@@ -4,29 +4,34 @@ use ctnetlink::ErrorKind;
 use engine::Failure;
 use engine::actions;
 
-use super::delete::finish;
+use super::delete::{NOT_CLOSED, delete};
 use crate::cli::Global;
 use crate::exit::{Outcome, note};
 use crate::flags::{FilterArgs, open};
+use crate::output::print_line;
 
 /// Flags of `tracklight flush`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = NOT_CLOSED)]
 pub(crate) struct Args {
     #[command(flatten)]
     filter: FilterArgs,
 }
 
-/// `tracklight flush`.
+/// `tracklight flush`: as conntrack(8)'s, without a filter it empties the table.
 ///
-/// The kernel does it in one request and does not count. What it cannot select by, or has not
-/// been shown to, is deleted one by one instead.
+/// The kernel does it in one request and does not count; how many there were before and after is
+/// told. What it cannot select by, or has not been shown to, is deleted one by one instead.
 pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let client = open(global)?;
     let selection = args.filter.selection();
-    if selection.is_exact_in_kernel() {
-        match client.flush(&selection.kernel_filter()) {
+    let filter = selection.kernel_filter();
+    if selection.is_exact_in_kernel() && filter.families().next().is_some() {
+        let before = actions::usage(&client)?.entries.unwrap_or(0);
+        match client.flush(&filter) {
             Ok(()) => {
-                println!("flushed");
+                let left = actions::usage(&client)?.entries.unwrap_or(0);
+                print_line(&format!("flushed: {before} entries before, {left} left"))?;
                 return Ok(Outcome::Done);
             }
             Err(error) if error.kind() == ErrorKind::Unsupported => {
@@ -37,6 +42,5 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
             Err(error) => return Err(error.into()),
         }
     }
-    let keys = actions::keys(&client, &selection)?;
-    finish(&actions::delete(&client, &keys, |_| {})?, "deleted")
+    delete(&client, &selection)
 }

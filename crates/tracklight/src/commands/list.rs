@@ -4,17 +4,18 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::ValueEnum;
-use ctnetlink::{Client, Entry, Family};
+use ctnetlink::{Client, Entry};
 use engine::actions::{self, Listed};
 use engine::render::{conntrack, json};
 use engine::{Column, Failure, Selection, Style, Top};
 
 use crate::cli::{ColorWhen, Global};
-use crate::exit::{Outcome, note};
+use crate::exit::{INCOMPLETE, Outcome, note};
 use crate::flags::{FilterArgs, open, usage};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::table::Table;
+use crate::untracked::note_untracked;
 
 /// Flags of `tracklight list`.
 #[derive(Debug, clap::Args)]
@@ -40,7 +41,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TABLE", default_value = "conntrack")]
     table: TableName,
     /// Set the counters of the listed entries to zero in the same step
-    #[arg(short, long, conflicts_with = "table")]
+    #[arg(short, long, conflicts_with_all = ["table", "limit"])]
     zero: bool,
 }
 
@@ -121,8 +122,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let selection = args.filter.selection();
     let started = Instant::now();
     let mut printer = Printer::new(args, global)?;
-    let total = actions::usage(&client)?.entries.map(u64::from);
-    let mut progress = Progress::new("reading", total).unless(printer.out.is_terminal());
+    let mut progress = Progress::new("reading", None).unless(printer.out.is_terminal());
     let listed = match args.sort {
         None => stream(args, &client, &selection, &mut printer, &mut progress)?,
         Some(column) => sort(
@@ -137,7 +137,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     drop(progress);
     let printed = printer.finish()?;
     if !listed.outcome.complete {
-        note("the table changed its size while it was read: entries may be missing or twice");
+        note(INCOMPLETE);
     }
     if global.verbose {
         explain(&selection, &listed, started.elapsed());
@@ -222,7 +222,7 @@ pub(crate) struct Printer {
 
 impl Printer {
     fn new(args: &Args, global: &Global) -> Result<Self, Failure> {
-        let mut columns: Vec<Column> = args
+        let columns: Vec<Column> = args
             .columns
             .iter()
             .filter_map(|choice| match choice {
@@ -231,20 +231,26 @@ impl Printer {
             })
             .collect();
         if columns.is_empty() {
-            let usual = if args.output == Format::Csv {
-                Column::CSV
-            } else {
-                Column::TABLE
-            };
-            columns.extend_from_slice(usual);
+            Self::usual(args.output, global)
+        } else {
+            Self::with(args.output, &columns, true, global)
         }
-        Self::with(args.output, columns, global)
     }
 
-    /// A printer of these columns.
-    pub(crate) fn with(
+    /// A printer of a format's usual columns.
+    pub(crate) fn usual(format: Format, global: &Global) -> Result<Self, Failure> {
+        let columns = if format == Format::Csv {
+            Column::CSV
+        } else {
+            Column::TABLE
+        };
+        Self::with(format, columns, false, global)
+    }
+
+    fn with(
         format: Format,
-        columns: Vec<Column>,
+        columns: &[Column],
+        chosen: bool,
         global: &Global,
     ) -> Result<Self, Failure> {
         let mut out = Output::stdout()?;
@@ -259,7 +265,7 @@ impl Printer {
                 out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
             }
         };
-        let table = Table::new(&columns, width, color, now);
+        let table = Table::new(columns, chosen, width, color, now);
         if format == Format::Csv {
             let names: Vec<_> = columns.iter().map(|column| column.name()).collect();
             out.text(&(names.join(",") + "\r\n"))?;
@@ -267,7 +273,7 @@ impl Printer {
         Ok(Self {
             out,
             format,
-            columns,
+            columns: columns.to_vec(),
             table,
             now,
             printed: 0,
@@ -342,35 +348,11 @@ fn nothing(client: &Client, selection: &Selection, table: TableName) -> Result<O
         }
         _ => {
             note("the connection table is empty");
-            // Not every kernel can tell whether anything is tracked here.
-            let tracking: Vec<Option<bool>> = Family::ALL
-                .into_iter()
-                .map(|family| client.is_tracking(family).unwrap_or(None))
-                .collect();
-            if tracking.iter().all(|tracking| *tracking == Some(false)) {
-                note(&format!("nothing tracks connections here: {TURN_ON}"));
-            } else if tracking.contains(&None) {
-                note(&format!(
-                    "perhaps nothing tracks connections here: {TURN_ON}"
-                ));
-            }
+            note_untracked(client);
         }
     }
     Ok(Outcome::Nothing)
 }
-
-/// How to turn tracking on, for somebody whose table is empty.
-const TURN_ON: &str = "\
-the kernel does so only where a firewall rule needs it.
-  To turn it on:
-    nft add table inet tracking
-    nft add chain inet tracking in '{ type filter hook prerouting priority 0; }'
-    nft add chain inet tracking out '{ type filter hook output priority 0; }'
-    nft add rule inet tracking in ct state new counter
-    nft add rule inet tracking out ct state new counter
-  For byte counters and ages:
-    sysctl -w net.netfilter.nf_conntrack_acct=1 net.netfilter.nf_conntrack_timestamp=1
-  To look around without touching anything: tracklight demo list";
 
 fn explain(selection: &Selection, listed: &Listed, took: Duration) {
     let filter = selection.kernel_filter();

@@ -55,8 +55,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     require_filter(&selection, args.all, "update")?;
     let edit = edit(args)?;
     let client = open(global)?;
-    let total = actions::usage(&client)?.entries.map(u64::from);
-    let mut progress = Progress::new("changing", total);
+    let mut progress = Progress::new("changing", None);
     let changed = actions::update(&client, &selection, &edit, |done| progress.at(done))?;
     drop(progress);
     finish(&changed, "changed")
@@ -78,6 +77,13 @@ fn edit(args: &Args) -> Result<Edit, Failure> {
         .set_status
         .iter()
         .fold(Status::empty(), |all, status| all | status.bit);
+    let fixed = status & Status::UNCHANGEABLE;
+    if let Some((name, _)) = fixed.iter_names().next() {
+        return Err(usage(
+            format!("the status {name} is the kernel's own: it cannot be set"),
+            "SEEN_REPLY, ASSURED, FIXED_TIMEOUT and HELPER can",
+        ));
+    }
     let (add, clear) = (labels(&args.add_labels), labels(&args.clear_labels));
     if add.bits() & clear.bits() != 0 {
         return Err(usage("a label is both set and cleared", "name it once"));

@@ -26,15 +26,16 @@ pub(crate) struct Args {
         default_value = "new,update,destroy"
     )]
     events: Vec<Kind>,
-    /// Output: text, ndjson, or conntrack as `conntrack -E` prints it
+    /// Output: text, ndjson, or conntrack(8)'s line without the program that caused it
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Format,
     /// Stop after so many
     #[arg(short = 'n', long, value_name = "N")]
     limit: Option<u64>,
     /// Megabytes of the kernel's buffer for events that are not read yet
-    #[arg(long, value_name = "MB", default_value_t = 64)]
-    buffer: usize,
+    #[arg(long, value_name = "MB", default_value_t = 64,
+          value_parser = clap::value_parser!(u16).range(..=1024))]
+    buffer: u16,
     /// Let the kernel hold back ends of connections that find the buffer full, rather than lose
     /// them
     #[arg(long)]
@@ -59,7 +60,7 @@ enum Format {
     Text,
     /// One JSON object a line
     Ndjson,
-    /// The line of conntrack(8)
+    /// The line of conntrack(8), without the program that caused it
     Conntrack,
 }
 
@@ -84,7 +85,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         }
     });
     let options = EventOptions {
-        receive_buffer: args.buffer << 20,
+        receive_buffer: usize::from(args.buffer) << 20,
         reliable: args.reliable,
         ..EventOptions::default()
     };

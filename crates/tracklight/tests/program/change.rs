@@ -262,3 +262,114 @@ fn expectations_are_made_listed_and_deleted() {
     run("flush", &[]).exits(0);
     run("list", &[]).exits(1);
 }
+
+#[test]
+fn a_contradiction_selects_nothing_and_touches_nothing() {
+    let Some(namespace) = TestNamespace::new() else {
+        return;
+    };
+    client(&namespace)
+        .create(tcp("10.0.0.1", 1, "10.0.0.2", 2))
+        .unwrap();
+    for verb in ["flush", "delete"] {
+        let flags = [verb, "--status", "SEEN_REPLY,UNREPLIED"];
+        assert_eq!(tracklight(&namespace, &flags).exits(1).out, "0 deleted\n");
+        let flags = [verb, "--src", "10.0.0.1", "--dst", "2001:db8::1"];
+        assert_eq!(tracklight(&namespace, &flags).exits(1).out, "0 deleted\n");
+    }
+    let zero = ["list", "--zero", "--status", "SEEN_REPLY,UNREPLIED"];
+    assert!(
+        tracklight(&namespace, &zero)
+            .exits(4)
+            .err
+            .contains("[unsupported]")
+    );
+    assert_eq!(tracklight(&namespace, &["count"]).out, "1\n");
+}
+
+#[test]
+fn everything_by_another_name_needs_all_as_well() {
+    let Some(namespace) = TestNamespace::new() else {
+        return;
+    };
+    client(&namespace)
+        .create(tcp("10.0.0.1", 1, "10.0.0.2", 2))
+        .unwrap();
+    for flags in [["--mark", "0/0"], ["--src", "0.0.0.0/0,::/0"]] {
+        let ran = tracklight(&namespace, &[&["delete"][..], &flags].concat()).exits(1);
+        assert!(ran.err.contains("[refused]"), "{ran:?}");
+    }
+    assert_eq!(tracklight(&namespace, &["count"]).out, "1\n");
+}
+
+#[test]
+fn zone_0_is_flushed_alone() {
+    let Some(namespace) = TestNamespace::new() else {
+        return;
+    };
+    let mut zoned = udp("10.0.0.1", 1, "10.0.0.2", 2);
+    zoned.zone = ctnetlink::Zone::new(3);
+    client(&namespace).create(zoned).unwrap();
+    client(&namespace)
+        .create(tcp("10.0.0.1", 1, "10.0.0.2", 2))
+        .unwrap();
+    tracklight(&namespace, &["flush", "--zone", "0"]).exits(0);
+    let left = tracklight(&namespace, &["list", "-o", "json"])
+        .exits(0)
+        .json();
+    assert_eq!(left.as_array().map(Vec::len), Some(1));
+    assert_eq!(left[0]["zone"], 3);
+}
+
+#[test]
+fn what_the_kernel_would_pass_over_is_refused_with_a_word() {
+    let Some(namespace) = TestNamespace::new() else {
+        return;
+    };
+    client(&namespace)
+        .create(udp("10.0.0.1", 1, "10.0.0.2", 2))
+        .unwrap();
+    let entry = ["-s", "10.0.0.3", "-d", "10.0.0.4", "-t", "60"];
+    let ports = ["--sport", "1", "--dport", "2"];
+    let cases: &[(&[&str], &[&str], &str)] = &[
+        (
+            &["-p", "udp", "--nat-src", "2001:db8::1"],
+            &ports,
+            "another family",
+        ),
+        (
+            &["-p", "udp", "--status", "!ASSURED"],
+            &ports,
+            "to be cleared",
+        ),
+        (
+            &["-p", "icmp", "--icmp-type", "8", "--reply-sport", "1"],
+            &[],
+            "has no ports",
+        ),
+        (
+            &["-p", "icmpv6", "--icmp-type", "128"],
+            &[],
+            "icmpv6 goes with",
+        ),
+        (&["-p", "icmpv6", "--icmp-type", "128"], &[], "IPv6"),
+    ];
+    for (flags, more, expected) in cases {
+        let ran = tracklight(&namespace, &[&["create"][..], &entry, flags, more].concat()).exits(2);
+        assert!(ran.err.contains(expected), "{flags:?}: {ran:?}");
+    }
+    let update =
+        |flags: &[&str]| tracklight(&namespace, &[&["update", "-p", "udp"], flags].concat());
+    assert!(
+        update(&["--set-status", "SRC_NAT"])
+            .exits(2)
+            .err
+            .contains("kernel's own")
+    );
+    let ran = update(&["--set-state", "CLOSE"]).exits(1);
+    assert!(
+        ran.out.contains("0 changed, 1 refused") && ran.err.contains("only TCP"),
+        "{ran:?}"
+    );
+    assert_eq!(tracklight(&namespace, &["count"]).out, "1\n");
+}

@@ -111,3 +111,22 @@ fn completions_and_manual_pages_know_every_subcommand() {
     }
     run(TRACKLIGHT, &["man", "nothing"]).exits(2);
 }
+
+#[test]
+fn the_subcommand_ends_with_a_demo_that_is_killed() {
+    let Some(_) = testkit::TestNamespace::new() else {
+        return;
+    };
+    let mut demo = Command::new(TRACKLIGHT)
+        .args(["demo", "watch", "-o", "ndjson"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = std::io::BufReader::new(demo.stdout.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+    demo.kill().unwrap();
+    demo.wait().unwrap();
+    // The pipe ends only when the subcommand, which holds its other end, has ended as well.
+    std::io::Read::read_to_end(&mut out, &mut Vec::new()).unwrap();
+}

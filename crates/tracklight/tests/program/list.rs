@@ -214,6 +214,45 @@ fn the_table_shows_translation_and_loses_nothing_but_width() {
 }
 
 #[test]
+fn a_pipe_gets_every_cell_whole_however_late_it_comes() {
+    // The widths come from the first rows; the long ones come last.
+    let mut entries: Vec<NewEntry> = (1..=300)
+        .map(|port| udp("10.0.0.1", port, "192.0.2.1", 53))
+        .collect();
+    let mut late = tcp(
+        "2001:db8:1111:2222:3333:4444:5555:6666",
+        65000,
+        "2001:db8::1",
+        443,
+    );
+    late.reply.dst = "2001:db8:7777::1".parse().unwrap();
+    late.timeout = 1000;
+    entries.push(late);
+    let Some(namespace) = namespace_with(entries) else {
+        return;
+    };
+    let out = tracklight(&namespace, &["list", "--sort", "timeout"])
+        .exits(0)
+        .out;
+    let last = out.lines().last().unwrap();
+    for cell in [
+        "[2001:db8:1111:2222:3333:4444:5555:6666]:65000",
+        "as [2001:db8:7777::1]:65000",
+        "ESTABLISHED",
+    ] {
+        assert!(last.contains(cell), "{last}");
+    }
+    let chosen = tracklight(
+        &namespace,
+        &["list", "-p", "udp", "--columns", "proto,helper,zone"],
+    );
+    assert!(
+        chosen.exits(0).out.starts_with("PROTO  HELPER  ZONE"),
+        "a chosen column stays"
+    );
+}
+
+#[test]
 fn counters_are_zeroed_only_where_the_kernel_can_select_so() {
     let Some(namespace) = TestNamespace::new() else {
         return;
@@ -228,6 +267,7 @@ fn counters_are_zeroed_only_where_the_kernel_can_select_so() {
     assert!(bytes(&[]) > 0);
     assert!(bytes(&["--zero"]) > 0, "what was there is shown");
     assert_eq!(bytes(&[]), 0, "and then is gone");
+    tracklight(&namespace, &["list", "--zero", "--limit", "1"]).exits(2);
     let refused = tracklight(&namespace, &["list", "--zero", "--src", "127.0.0.0/8"]).exits(4);
     assert!(refused.err.contains("unsupported"), "{refused:?}");
 }
