@@ -1,10 +1,10 @@
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::constants::*;
+use crate::control::Control;
 use crate::dump::{Dump, DumpOutcome, DumpRequest, Dumper};
 use crate::error::{Error, ErrorKind, Operation};
 use crate::events::{EventOptions, Events, Groups};
@@ -14,14 +14,11 @@ use crate::message::{
     GlobalStats, Key, NewEntry, NewExpectation, Tuple, Update,
 };
 use crate::netns::Namespace;
-use crate::socket::{Received, Socket};
-use crate::wire::{Ack, Attrs, DecodeError, Message, Messages, NfGen, Writer};
+use crate::socket::Socket;
+use crate::wire::{Attrs, DecodeError, NfGen, Writer};
 
 /// How long an answer may take, if nothing else is said.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Receive buffer of the control socket: room for the errors of a whole batch of changes.
-const CONTROL_BUFFER: usize = 4 << 20;
 
 /// Changes sent to the kernel at once. The kernel works through a send before it returns; an
 /// error takes about 1.3 kB of the receive buffer until it is read.
@@ -105,13 +102,6 @@ pub struct Client {
     patience: Duration,
 }
 
-struct Control {
-    patience: Duration,
-    socket: Socket,
-    writer: Writer,
-    buffer: Vec<u8>,
-}
-
 impl Client {
     /// The table of the calling thread's network namespace.
     pub fn open() -> Result<Self, Error> {
@@ -135,17 +125,8 @@ impl Client {
 
     fn with(connect: Arc<dyn Connect>) -> Result<Self, Error> {
         let io = Error::io(Operation::Open);
-        let socket = Socket::new(connect.connect().map_err(&io)?);
-        // Less room only means that fewer lost answers are noticed as such; see `apply`.
-        let _ = socket.set_receive_buffer(CONTROL_BUFFER);
-        socket.set_receive_timeout(Some(PATIENCE)).map_err(&io)?;
+        let control = Control::new(connect.connect().map_err(&io)?, PATIENCE)?;
         let features = Features::new(connect.is_kernel());
-        let control = Control {
-            patience: PATIENCE,
-            socket,
-            writer: Writer::new(),
-            buffer: Vec::new(),
-        };
         Ok(Self {
             connect,
             control: Mutex::new(control),
@@ -163,11 +144,7 @@ impl Client {
             .control
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
-        control
-            .socket
-            .set_receive_timeout(Some(patience))
-            .map_err(Error::io(Operation::Open))?;
-        control.patience = patience;
+        control.set_patience(patience)?;
         self.patience = patience;
         Ok(self)
     }
@@ -536,160 +513,5 @@ impl Client {
 
     fn control(&self) -> MutexGuard<'_, Control> {
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Control {
-    /// Sends one request and reads its answers up to the acknowledgement or the end of the list.
-    fn request(
-        &mut self,
-        operation: Operation,
-        kind: u16,
-        flags: u16,
-        nfgen: NfGen,
-        body: impl FnOnce(&mut Writer),
-        mut each: impl FnMut(NfGen, Attrs<'_>) -> Result<(), DecodeError>,
-    ) -> Result<(), Error> {
-        let number = sequence();
-        self.writer.clear();
-        self.writer
-            .message(kind, NLM_F_REQUEST | flags, number, nfgen, body);
-        self.socket
-            .send(self.writer.bytes())
-            .map_err(Error::io(operation))?;
-        let malformed = Error::malformed(operation);
-        let mut failed = None;
-        loop {
-            self.receive(operation)?;
-            for message in Messages::new(&self.buffer) {
-                let message = message.map_err(&malformed)?;
-                // A late answer to a request that was given up.
-                if message.header.sequence != number {
-                    continue;
-                }
-                if let Some(ack) = ack(&message).map_err(&malformed)? {
-                    return match (ack.errno, failed) {
-                        (0, None) => Ok(()),
-                        (0, Some(error)) => Err(error),
-                        _ => Err(Error::kernel(operation, &ack)),
-                    };
-                }
-                let outcome = message
-                    .nfnetlink()
-                    .and_then(|(nfgen, attrs)| each(nfgen, attrs));
-                if let Err(error) = outcome {
-                    failed.get_or_insert_with(|| malformed(error));
-                }
-            }
-        }
-    }
-
-    /// Sends a batch of changes and gives each one's result.
-    fn apply(&mut self, batch: &[Change]) -> Result<Vec<Result<(), Error>>, Error> {
-        let operation = batch.first().map_or(Operation::Update, operation_of);
-        let first = sequences(batch.len());
-        self.writer.clear();
-        for (index, change) in batch.iter().enumerate() {
-            let is_last = index + 1 == batch.len();
-            change.write(&mut self.writer, first.wrapping_add(index as u32), is_last);
-        }
-        self.socket
-            .send(self.writer.bytes())
-            .map_err(Error::io(operation))?;
-
-        let mut results: Vec<Result<(), Error>> = batch.iter().map(|_| Ok(())).collect();
-        let malformed = Error::malformed(operation);
-        loop {
-            match self.receive(operation) {
-                Ok(()) => {}
-                Err(Error::AnswerLost { .. }) => {
-                    // Which of them failed is not known any more, so none may pass as done.
-                    for (result, change) in results.iter_mut().zip(batch) {
-                        if result.is_ok() {
-                            *result = Err(Error::AnswerLost {
-                                operation: operation_of(change),
-                            });
-                        }
-                    }
-                    return Ok(results);
-                }
-                Err(error) => return Err(error),
-            }
-            for message in Messages::new(&self.buffer) {
-                let message = message.map_err(&malformed)?;
-                let index = message.header.sequence.wrapping_sub(first) as usize;
-                let (Some(result), Some(change)) = (results.get_mut(index), batch.get(index))
-                else {
-                    continue;
-                };
-                let Some(ack) = ack(&message).map_err(&malformed)? else {
-                    continue;
-                };
-                if ack.errno != 0 {
-                    *result = Err(Error::kernel(operation_of(change), &ack));
-                }
-                if index + 1 == batch.len() {
-                    return Ok(results);
-                }
-            }
-        }
-    }
-
-    fn receive(&mut self, operation: Operation) -> Result<(), Error> {
-        match self
-            .socket
-            .receive(&mut self.buffer)
-            .map_err(Error::io(operation))?
-        {
-            Received::Bytes(length) if length > self.buffer.len() => {
-                Err(Error::Truncated { operation, length })
-            }
-            Received::Closed => Err(Error::Closed { operation }),
-            Received::Bytes(_) => Ok(()),
-            Received::Overrun => Err(Error::AnswerLost { operation }),
-            Received::Timeout => Err(Error::Timeout {
-                operation,
-                seconds: self.patience.as_secs(),
-            }),
-        }
-    }
-}
-
-/// What ends an answer: an acknowledgement, an error, or the end of a list.
-fn ack<'a>(message: &Message<'a>) -> Result<Option<Ack<'a>>, DecodeError> {
-    match message.header.kind {
-        NLMSG_DONE => Ok(Some(Ack::decode_done(message))),
-        NLMSG_ERROR => Ack::decode(message)
-            .map(Some)
-            .ok_or(DecodeError::Truncated {
-                field: "nlmsgerr",
-                offset: 0,
-            }),
-        _ => Ok(None),
-    }
-}
-
-const fn operation_of(change: &Change) -> Operation {
-    match change {
-        Change::Create(_) => Operation::Create,
-        Change::Update(..) => Operation::Update,
-        Change::Delete(_) => Operation::Delete,
-        Change::CreateExpectation(_) => Operation::ExpectationCreate,
-        Change::DeleteExpectation(_) => Operation::ExpectationDelete,
-    }
-}
-
-/// A number that no other request of this process has; never 0, which events have.
-pub(crate) fn sequence() -> u32 {
-    sequences(1)
-}
-
-fn sequences(count: usize) -> u32 {
-    static NEXT: AtomicU32 = AtomicU32::new(1);
-    loop {
-        let first = NEXT.fetch_add(count as u32, Ordering::Relaxed);
-        if first != 0 && first.checked_add(count as u32).is_some() {
-            return first;
-        }
     }
 }

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use crate::client::{Connect, sequence};
+use crate::client::Connect;
 use crate::constants::*;
+use crate::control::sequence;
 use crate::error::{Error, Operation};
 use crate::features::{Feature, Features};
 use crate::message::{Entry, Family, Filter};

@@ -29,6 +29,7 @@
 
 mod client;
 pub mod constants;
+mod control;
 mod dump;
 mod error;
 mod events;

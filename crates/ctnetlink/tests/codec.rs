@@ -4,13 +4,12 @@
 #![allow(clippy::indexing_slicing)]
 
 #[macro_use]
-mod common;
+mod own;
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use common::Outcome;
 use ctnetlink::constants::*;
 use ctnetlink::wire::{Ack, Attrs, DecodeError, Header, Message, Messages, NfGen, Writer};
 use ctnetlink::{
@@ -18,6 +17,7 @@ use ctnetlink::{
     NewExpectation, ProtoInfo, Protocol, SctpInfo, SctpState, SeqAdj, Status, SynProxy, TcpFlags,
     TcpInfo, TcpState, Tuple, Update, Zone, ZoneDirection,
 };
+use own::Outcome;
 use proptest::prelude::*;
 use testkit::Capture;
 

@@ -2,16 +2,16 @@
 #![allow(clippy::indexing_slicing)]
 
 #[macro_use]
-mod common;
+mod own;
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use common::{Outcome, Own};
 use ctnetlink::{
     Entry, Event, EventOptions, Events, ExpectationFlags, Groups, Key, Masked, NewEntry,
     NewExpectation, ProtoInfo, Protocol, Status, TcpInfo, TcpState, Tuple, Update,
 };
+use own::{Outcome, Own};
 
 /// Longer than any machine takes; only a fault waits so long.
 const LONG: Option<Duration> = Some(Duration::from_secs(60));

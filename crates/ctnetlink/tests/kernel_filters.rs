@@ -3,15 +3,15 @@
 #![allow(clippy::indexing_slicing)]
 
 #[macro_use]
-mod common;
+mod own;
 
 use std::collections::HashSet;
 
-use common::{Outcome, entries};
 use ctnetlink::{
     Entry, ErrorKind, Family, Filter, Key, L4, Masked, NewEntry, Protocol, Status, Tuple,
     TupleFilter, Zone,
 };
+use own::{Outcome, entries};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};

@@ -2,17 +2,17 @@
 #![allow(clippy::indexing_slicing)]
 
 #[macro_use]
-mod common;
+mod own;
 
 use std::net::IpAddr;
 
-use common::{Outcome, entries};
 use ctnetlink::{
     Change, Client, DumpRequest, ErrorKind, Expectation, ExpectationFlags, Family, Filter, Key, L4,
     Labels, Masked, NatRange, NewEntry, NewExpectation, ProtoInfo, Protocol, SctpInfo, SctpState,
     SeqAdj, Status, SynProxy, Table, TcpFlags, TcpInfo, TcpState, Tuple, Update, Zone,
     ZoneDirection,
 };
+use own::{Outcome, entries};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
@@ -510,7 +510,7 @@ fn counters_and_timestamps_are_there_when_on_and_only_then() -> Outcome {
 }
 
 /// Two packets each way through the loopback device.
-fn ping(own: &common::Own) -> Outcome {
+fn ping(own: &own::Own) -> Outcome {
     own.set("nf_conntrack_acct", "1")?;
     own.run("ip link set lo up; nft 'add table inet p; add chain inet p c { type filter hook input priority 0; }; add rule inet p c ct state new accept'; ping -q -c 1 127.0.0.1")
 }
@@ -610,7 +610,7 @@ fn whether_packets_are_tracked() -> Outcome {
     Ok(())
 }
 
-fn ftp_master(own: &common::Own, number: u16) -> Result<Tuple, Box<dyn std::error::Error>> {
+fn ftp_master(own: &own::Own, number: u16) -> Result<Tuple, Box<dyn std::error::Error>> {
     let master = Tuple::ports(
         Protocol::TCP,
         ip("10.0.0.2"),

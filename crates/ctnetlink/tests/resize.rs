@@ -3,9 +3,9 @@
 //! program, makes it larger for a moment, and puts it back.
 
 #[macro_use]
-mod common;
+mod own;
 
-use common::Outcome;
+use own::Outcome;
 
 const SETTING: &str = "/proc/sys/net/netfilter/nf_conntrack_buckets";
 

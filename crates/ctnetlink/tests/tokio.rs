@@ -2,13 +2,13 @@
 #![cfg(feature = "tokio")]
 
 #[macro_use]
-mod common;
+mod own;
 
 use std::sync::Arc;
 
-use common::Outcome;
 use ctnetlink::tokio::{AsyncDump, AsyncEvents, call};
 use ctnetlink::{DumpRequest, Event, EventOptions, Groups};
+use own::Outcome;
 
 #[tokio::test]
 async fn verbs_dumps_and_events() -> Outcome {

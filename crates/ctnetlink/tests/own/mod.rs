@@ -40,7 +40,7 @@ pub fn own() -> Option<Own> {
 
 macro_rules! own {
     () => {
-        match $crate::common::own() {
+        match $crate::own::own() {
             Some(own) => own,
             None => return Ok(()),
         }
