@@ -12,8 +12,8 @@ use crate::echo::EchoSocket;
 use crate::error::{Error, Result};
 use crate::namespace::Namespace;
 
-/// How long the other side may take; it is the same machine.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the other side may take; it is the same machine, but that may be busy.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The two ends of a TCP connection; it closes when they are dropped.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Dial<'_> {
 ///
 /// # Errors
 ///
-/// [`Error::System`] when a port is taken or no connection comes about within two seconds.
+/// [`Error::System`] when a port is taken or no connection comes about within five seconds.
 pub fn tcp_connect(
     from: &Namespace,
     source: impl Into<SocketAddr>,
@@ -113,7 +113,7 @@ pub fn udp_exchange(
 ///
 /// # Errors
 ///
-/// [`Error::System`] when no answer comes within two seconds.
+/// [`Error::System`] when no answer comes within five seconds.
 pub fn ping(
     from: &Namespace,
     source: impl Into<IpAddr>,

@@ -38,7 +38,8 @@ pub fn enter_user_namespace() -> Result<Privilege> {
     if threads > 1 {
         return Err(Error::ManyThreads { threads });
     }
-    // A program with file capabilities is not dumpable, and then its /proc/self belongs to root.
+    // A program that gained capabilities from its file may not be dumpable (prctl(2), PR_SET_DUMPABLE;
+    // not so on Linux 6.18), and then its /proc/self belongs to root.
     set_dumpable_behavior(DumpableBehavior::Dumpable)
         .map_err(|cause| Error::system("make this process's /proc/self its own", cause))?;
     unshare_user().map_err(forbidden)?;

@@ -93,3 +93,25 @@ fn not_started(name: &str, cause: io::Error) -> Error {
         package,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_program_names_its_package() {
+        let error = not_started("nft", io::ErrorKind::NotFound.into());
+        assert_eq!(error.code(), "program_missing");
+        assert!(
+            error.hint().contains("apt install nftables"),
+            "{}",
+            error.hint()
+        );
+    }
+
+    #[test]
+    fn a_program_that_may_not_be_run_is_not_called_missing() {
+        let error = not_started("nft", io::ErrorKind::PermissionDenied.into());
+        assert_eq!(error.code(), "not_permitted");
+    }
+}

@@ -68,9 +68,6 @@ pub(crate) const QUIC: Service = service(Transport::Udp, 443, 8, 1, 0x0002_bc02)
 /// All of them.
 pub(crate) const SERVICES: [Service; 7] = [SSH, HTTP, HTTPS, RSYNC, IMAPS, DNS, QUIC];
 
-/// Nobody listens here: a connection is refused.
-pub(crate) const CLOSED_PORT: u16 = 81;
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -101,6 +101,8 @@ pub(crate) enum Command {
     Protocols(commands::protocols::Args),
     /// Connections that helpers expect
     Expect(commands::expect::Args),
+    /// Run any subcommand on a small network made for the purpose, with real traffic
+    Demo(commands::demo::Args),
     /// The connections contract for panels: one JSON object in, one out
     Api(commands::api::Args),
     /// Print a completion script for a shell

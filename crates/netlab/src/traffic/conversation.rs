@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::stop::{Halt, Stop};
 use crate::service::Ratio;
@@ -66,6 +66,11 @@ impl Conversation {
             }
         }
         Ok(())
+    }
+
+    /// Ends the connection with a reset instead of a goodbye.
+    pub(super) fn reset(self) -> io::Result<()> {
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))
     }
 
     fn wait(&self, cause: io::Error, flags: PollFlags, stop: &Stop) -> Result<(), Halt> {

@@ -30,10 +30,13 @@ const LASTING_PAUSE: Duration = Duration::from_millis(80);
 /// The same for the few that come through the port forward.
 const FORWARDED_PAUSE: Duration = Duration::from_millis(400);
 
+/// So that what fails at once (too many open files) does not fail a million times a second.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(50);
+
 /// Traffic through a [`Lab`] for as long as the value lives.
 ///
 /// Fewer than a hundred packets a second in all: lasting TCP connections that move bytes both ways, short
-/// ones that open and close, refused ones, ones to an address that never answers; requests and replies
+/// ones that open and close or are reset, ones to an address that never answers; requests and replies
 /// over UDP, and UDP that nobody answers; ICMP echo; the same over IPv6 where the lab has it; connections
 /// from outside through the port forward. Connections that break are opened again. Dropping the value
 /// stops and joins all threads, in a few milliseconds.
@@ -174,12 +177,12 @@ impl Worker {
         troubles.insert(self.kind, cause.to_string());
     }
 
-    /// Notes a failure and goes on; only the stop ends a worker.
+    /// Notes a failure and goes on after a pause; only the stop ends a worker.
     fn tolerate(&self, outcome: Result<(), Halt>) -> Result<(), Halt> {
         match outcome {
             Err(Halt::Failed(cause)) => {
                 self.note(&cause);
-                Ok(())
+                self.stop().rest(PAUSE_AFTER_FAILURE)
             }
             other => other,
         }

@@ -1,19 +1,16 @@
 //! TCP connections: some that last, some that come and go.
 
-use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Worker;
 use super::conversation::{Conversation, Route};
 use super::stop::Halt;
-use crate::service::CLOSED_PORT;
 
 /// Between two short connections.
 const SHORT_PAUSE: Duration = Duration::from_millis(400);
 
-/// One of so many short connections goes to a closed port.
-const REFUSED: usize = 8;
+/// One of so many short connections ends with a reset.
+const RESET: usize = 8;
 
 /// Keeps a connection open on every route and lets them talk in turn; each has the number of rounds
 /// between its words.
@@ -59,8 +56,8 @@ fn take_turn(
 /// Opens a connection, asks once, closes it; then the next.
 pub(super) fn short(worker: &Worker, routes: &[Route]) -> Result<(), Halt> {
     for (n, route) in routes.iter().cycle().enumerate() {
-        if n % REFUSED == REFUSED - 1 {
-            worker.tolerate(be_refused(worker, *route))?;
+        if n % RESET == RESET - 1 {
+            worker.tolerate(ask_once_and_reset(worker, *route))?;
         } else {
             worker.tolerate(ask_once(worker, *route))?;
         }
@@ -73,10 +70,9 @@ fn ask_once(worker: &Worker, route: Route) -> Result<(), Halt> {
     Conversation::open(route, worker.stop())?.exchange(worker.stop())
 }
 
-fn be_refused(worker: &Worker, route: Route) -> Result<(), Halt> {
-    let target = SocketAddr::new(route.target.ip(), CLOSED_PORT);
-    match Conversation::open(Route { target, ..route }, worker.stop()) {
-        Err(Halt::Failed(cause)) if cause.kind() == ErrorKind::ConnectionRefused => Ok(()),
-        other => other.map(drop),
-    }
+/// Closes with a reset, as a program does that is killed: the entry's state is then CLOSE.
+fn ask_once_and_reset(worker: &Worker, route: Route) -> Result<(), Halt> {
+    let mut conversation = Conversation::open(route, worker.stop())?;
+    conversation.exchange(worker.stop())?;
+    Ok(conversation.reset()?)
 }

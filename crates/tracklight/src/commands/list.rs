@@ -21,7 +21,7 @@ use crate::table::Table;
 pub(crate) struct Args {
     #[command(flatten)]
     filter: FilterArgs,
-    /// Output: table, json, ndjson, csv, or conntrack[,extended][,id][,ktimestamp]
+    /// Output: table, json, ndjson, csv, or conntrack with ,extended ,id ,ktimestamp behind it
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
     /// Sort by a column: quantities from the largest, everything else ascending
@@ -342,13 +342,17 @@ fn nothing(client: &Client, selection: &Selection, table: TableName) -> Result<O
         }
         _ => {
             note("the connection table is empty");
-            let untracked = Family::ALL.into_iter().all(|family| {
-                client
-                    .is_tracking(family)
-                    .is_ok_and(|tracking| tracking == Some(false))
-            });
-            if untracked {
-                note(TURN_ON);
+            // Not every kernel can tell whether anything is tracked here.
+            let tracking: Vec<Option<bool>> = Family::ALL
+                .into_iter()
+                .map(|family| client.is_tracking(family).unwrap_or(None))
+                .collect();
+            if tracking.iter().all(|tracking| *tracking == Some(false)) {
+                note(&format!("nothing tracks connections here: {TURN_ON}"));
+            } else if tracking.contains(&None) {
+                note(&format!(
+                    "perhaps nothing tracks connections here: {TURN_ON}"
+                ));
             }
         }
     }
@@ -357,7 +361,7 @@ fn nothing(client: &Client, selection: &Selection, table: TableName) -> Result<O
 
 /// How to turn tracking on, for somebody whose table is empty.
 const TURN_ON: &str = "\
-nothing tracks connections here: the kernel does so only where a firewall rule needs it.
+the kernel does so only where a firewall rule needs it.
   To turn it on:
     nft add table inet tracking
     nft add chain inet tracking in '{ type filter hook prerouting priority 0; }'

@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod count;
 pub(crate) mod create;
 pub(crate) mod delete;
+pub(crate) mod demo;
 pub(crate) mod expect;
 pub(crate) mod flush;
 pub(crate) mod get;
@@ -35,7 +36,8 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome, Failure> {
         Command::Stats(args) => stats::run(args, global),
         Command::Protocols(args) => protocols::run(args),
         Command::Expect(args) => expect::run(args, global),
-        Command::Api(args) => Ok(Outcome::Status(api::run(args))),
+        Command::Demo(args) => demo::run(args, global),
+        Command::Api(args) => Ok(Outcome::Status(api::run(args, global))),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     }

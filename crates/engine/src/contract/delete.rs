@@ -1,0 +1,243 @@
+//! `delete`, actions `flush` and `connection`.
+
+use ctnetlink::{Change, Client, Error, ErrorKind, Family, Filter, Key, Protocol, TupleFilter};
+
+use super::fault::{Fault, Kind, word};
+use super::reply::Reply;
+use super::request::{Fields, Request};
+use super::{ATTEMPTS, Setup};
+
+/// Empties the table.
+pub(super) fn flush(setup: &Setup) -> Result<Reply, Fault> {
+    setup.client()?.flush(&Filter::any())?;
+    Ok(Reply::success())
+}
+
+/// Deletes every entry that the request names; none is an error.
+///
+/// The entries are looked up first and then deleted one by one, by tuple, zone and id: what was
+/// made meanwhile under the same addresses is not what was asked for.
+pub(super) fn connection(request: &Request, setup: &Setup) -> Result<Reply, Fault> {
+    let filter = parse(request)?;
+    let client = setup.client()?;
+    let found = find(&client, &filter)?;
+    let mut done = Done::default();
+    client.apply(found.into_iter().map(Change::Delete), |_, result| {
+        done.count(result);
+    })?;
+    done.reply()
+}
+
+/// What came of the entries that were found.
+#[derive(Debug, Default)]
+struct Done {
+    deleted: usize,
+    /// Ended by themselves before their turn came: gone, as was wanted.
+    ended: usize,
+    refused: usize,
+    first: Option<Error>,
+}
+
+impl Done {
+    fn count(&mut self, result: Result<(), Error>) {
+        match result {
+            Ok(()) => self.deleted += 1,
+            Err(error) if error.kind() == ErrorKind::NotFound => self.ended += 1,
+            Err(error) => {
+                self.refused += 1;
+                self.first.get_or_insert(error);
+            }
+        }
+    }
+
+    fn reply(self) -> Result<Reply, Fault> {
+        match self.first {
+            None if self.deleted > 0 => Ok(Reply::success()),
+            None => Err(not_found()),
+            Some(error) if self.deleted == 0 => Err(error.into()),
+            Some(error) => Err(Fault::new(
+                Kind::Incomplete,
+                format!(
+                    "{} of {} connections were deleted, {} were refused ({error}); read the table \
+                     and delete the rest again",
+                    self.deleted,
+                    self.deleted + self.ended + self.refused,
+                    self.refused,
+                ),
+            )),
+        }
+    }
+}
+
+fn not_found() -> Fault {
+    Fault::new(
+        Kind::NotFound,
+        "no such connection; it may have ended in the meantime: read the table again, and name \
+         the original direction",
+    )
+}
+
+/// Names of all entries that match, each once.
+fn find(client: &Client, filter: &Filter) -> Result<Vec<Key>, Fault> {
+    let (mut keys, _) = client.fold(
+        &(*filter).into(),
+        ATTEMPTS,
+        Vec::new,
+        |keys: &mut Vec<Key>, entry| keys.push(entry.key()),
+    )?;
+    keys.sort_unstable();
+    keys.dedup();
+    Ok(keys)
+}
+
+fn parse(request: &Request) -> Result<Filter, Fault> {
+    let mut fields = Fields::new(request);
+    let protocol = fields.required_protocol("protocol");
+    let src = fields.required_address("src");
+    let dst = fields.required_address("dst");
+    let zone = fields.number16("zone");
+    let (mut src_port, mut dst_port, mut icmp_id) = (None, None, None);
+    match protocol {
+        Some(protocol) if protocol.has_ports() => {
+            src_port = fields.required_port("sport");
+            dst_port = fields.required_port("dport");
+        }
+        Some(Protocol::ICMP | Protocol::ICMPV6) => icmp_id = fields.number16("id"),
+        _ => {}
+    }
+    let family = match protocol {
+        Some(Protocol::ICMP) => Some(Family::Ipv4),
+        Some(Protocol::ICMPV6) => Some(Family::Ipv6),
+        _ => src.map(Family::of),
+    };
+    for (name, address) in [("src", src), ("dst", dst)] {
+        if let (Some(address), Some(family)) = (address, family)
+            && Family::of(address) != family
+        {
+            fields.wrong(name, word::WRONG_FAMILY);
+        }
+    }
+    let orig = TupleFilter {
+        src,
+        dst,
+        src_port,
+        dst_port,
+        icmp_id,
+        ..TupleFilter::default()
+    };
+    fields.finish(Some(Filter {
+        protocol,
+        orig,
+        zone,
+        ..Filter::any()
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(text: &str) -> Vec<(&'static str, &'static str)> {
+        let request = Request::parse(text.as_bytes()).unwrap();
+        match parse(&request) {
+            Ok(_) => Vec::new(),
+            Err(fault) => fault
+                .attributes
+                .iter()
+                .map(|wrong| (wrong.parameter, wrong.error))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn the_document_s_example_is_valid_and_its_ports_do_not_count() {
+        let request = Request::parse(
+            br#"{"action":"connection","protocol":"icmp","dport":389,"sport":46286,
+                "src":"10.0.0.212","dst":"1.2.3.4"}"#,
+        )
+        .unwrap();
+        let filter = parse(&request).unwrap();
+        assert_eq!(filter.protocol, Some(Protocol::ICMP));
+        assert_eq!((filter.orig.src_port, filter.orig.dst_port), (None, None));
+    }
+
+    #[test]
+    fn every_missing_field_is_told() {
+        let three = ["protocol", "src", "dst"].map(|name| (name, word::MISSING));
+        assert_eq!(wrong("{}"), three);
+        let all: Vec<_> = ["src", "dst", "sport", "dport"]
+            .map(|name| (name, word::MISSING))
+            .into();
+        for protocol in ["tcp", "UDP", "udplite", "sctp", "dccp"] {
+            assert_eq!(wrong(&format!("{{\"protocol\":\"{protocol}\"}}")), all);
+        }
+        let two = ["src", "dst"].map(|name| (name, word::MISSING));
+        for protocol in ["icmp", "icmpv6", "gre", "50"] {
+            assert_eq!(wrong(&format!("{{\"protocol\":\"{protocol}\"}}")), two);
+        }
+    }
+
+    #[test]
+    fn every_wrong_field_is_told() {
+        assert_eq!(
+            wrong(
+                r#"{"protocol":"tcp","src":"10.0.0.300","dst":7,"sport":70000,"dport":"http",
+                   "zone":-1}"#
+            ),
+            [
+                ("src", word::NOT_AN_ADDRESS),
+                ("dst", word::WRONG_TYPE),
+                ("zone", word::OUT_OF_RANGE),
+                ("sport", word::OUT_OF_RANGE),
+                ("dport", word::NOT_AN_INTEGER),
+            ]
+        );
+    }
+
+    #[test]
+    fn addresses_of_two_families_name_no_connection() {
+        let ports = r#""sport":1,"dport":2"#;
+        assert_eq!(
+            wrong(&format!(
+                r#"{{"protocol":"udp","src":"::1","dst":"127.0.0.1",{ports}}}"#
+            )),
+            [("dst", word::WRONG_FAMILY)]
+        );
+        assert_eq!(
+            wrong(r#"{"protocol":"icmp","src":"::1","dst":"::2"}"#),
+            [("src", word::WRONG_FAMILY), ("dst", word::WRONG_FAMILY)]
+        );
+    }
+
+    #[test]
+    fn part_of_it_is_neither_success_nor_nothing() {
+        let mut done = Done::default();
+        done.count(Ok(()));
+        done.count(Err(Error::AnswerLost {
+            operation: ctnetlink::Operation::Delete,
+        }));
+        let fault = done.reply().unwrap_err();
+        assert_eq!(fault.kind, Kind::Incomplete);
+        assert!(
+            fault
+                .message
+                .starts_with("1 of 2 connections were deleted, 1 were refused")
+        );
+    }
+
+    #[test]
+    fn what_ended_by_itself_counts_as_gone_but_not_as_found() {
+        let gone = || Error::Kernel {
+            operation: ctnetlink::Operation::Delete,
+            errno: 2,
+            message: None,
+        };
+        let mut done = Done::default();
+        done.count(Err(gone()));
+        assert_eq!(done.reply().unwrap_err().kind, Kind::NotFound);
+        let mut done = Done::default();
+        done.count(Err(gone()));
+        done.count(Ok(()));
+        assert!(done.reply().is_ok());
+    }
+}

@@ -1,0 +1,76 @@
+//! `read`, action `stats`: how many connections there were, second by second.
+
+use serde::Serialize;
+
+use super::Setup;
+use super::fault::Fault;
+use super::reply::{Reply, Source};
+use super::request::{Fields, Request};
+use crate::netdata::{self, Sample};
+
+/// Seconds where the request says none.
+const DEFAULT_TIME: u32 = 900;
+
+/// A day. Beyond that many seconds Netdata no longer gives one row a second but averages.
+const MAX_TIME: i64 = 86_400;
+
+/// The document's object.
+#[derive(Serialize)]
+pub(super) struct Stats<'a> {
+    labels: [&'static str; 2],
+    data: &'a [Sample],
+}
+
+impl<'a> Stats<'a> {
+    pub(super) const fn new(data: &'a [Sample]) -> Self {
+        Self {
+            labels: ["time", "connections"],
+            data,
+        }
+    }
+}
+
+/// Asks whoever keeps the counts.
+pub(super) fn read(request: &Request, setup: &Setup) -> Result<Reply, Fault> {
+    let time = seconds(request)?;
+    let netdata = &setup.config.netdata;
+    let samples = setup.inside(|| netdata::connections(netdata, time))??;
+    let note = format!("statistics from Netdata at {}", netdata.address);
+    Ok(Reply::stats(samples, Source::Netdata).with_note(note))
+}
+
+fn seconds(request: &Request) -> Result<u32, Fault> {
+    let mut fields = Fields::new(request);
+    let time = fields.integer("time", 1..=MAX_TIME);
+    let time = time.and_then(|time| u32::try_from(time).ok());
+    fields.finish(Some(time.unwrap_or(DEFAULT_TIME)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fault::word;
+    use super::*;
+
+    fn parse(text: &str) -> Result<u32, &'static str> {
+        let request = Request::parse(text.as_bytes()).unwrap();
+        seconds(&request).map_err(|fault| fault.attributes[0].error)
+    }
+
+    #[test]
+    fn time_is_seconds_and_900_where_none_are_given() {
+        assert_eq!(parse("{}"), Ok(900));
+        assert_eq!(parse(r#"{"time":""}"#), Ok(900));
+        assert_eq!(parse(r#"{"time":"60"}"#), Ok(60));
+        assert_eq!(parse(r#"{"time":86400}"#), Ok(86_400));
+    }
+
+    #[test]
+    fn a_time_that_is_none_is_told() {
+        for time in ["0", "-900", "86401", "1e300"] {
+            let error = parse(&format!("{{\"time\":{time}}}"));
+            assert_eq!(error, Err(word::OUT_OF_RANGE), "{time}");
+        }
+        assert_eq!(parse(r#"{"time":"15m"}"#), Err(word::NOT_AN_INTEGER));
+        assert_eq!(parse(r#"{"time":true}"#), Err(word::WRONG_TYPE));
+    }
+}

@@ -1,0 +1,17 @@
+//! What the tests share: when to skip, a namespace of one's own, a network in a box, real peers.
+//!
+//! ```no_run
+//! let Some(namespace) = testkit::TestNamespace::new() else { return };
+//! let at = (std::net::Ipv4Addr::LOCALHOST, 0);
+//! let _pair = netlab::tcp_connect(&namespace, at, &namespace, at).unwrap();
+//! assert!(testkit::conntrack(&namespace, &["-L", "-p", "tcp"]).contains("ESTABLISHED"));
+//! ```
+
+mod namespace;
+mod peer;
+mod skip;
+
+pub use namespace::TestNamespace;
+pub use netlab::{Lab, LabBuilder, Namespace, Traffic};
+pub use peer::conntrack;
+pub use skip::{REQUIRE_KERNEL, available, skip};

@@ -1,0 +1,103 @@
+//! `tracklight demo`: any subcommand on a small network of its own.
+
+use std::ffi::OsString;
+use std::process::{Command, ExitCode, ExitStatus};
+use std::time::Instant;
+
+use engine::Failure;
+use netlab::Lab;
+
+use crate::cli::Global;
+use crate::exit::{Outcome, note};
+
+/// Flags of `tracklight demo`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tracklight demo list
+  tracklight demo watch
+  tracklight demo delete --proto udp --dport 53
+
+It makes three private network namespaces – a client, a gateway that translates addresses, and a
+server – with continuous TCP, UDP, ICMP and IPv6 traffic, runs the subcommand on the gateway, and
+takes everything down again. Nothing of this machine is touched; root is not needed where user
+namespaces are allowed.")]
+pub(crate) struct Args {
+    /// A subcommand of tracklight and its arguments; `list` if none is given
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "SUBCOMMAND"
+    )]
+    command: Vec<OsString>,
+}
+
+/// `tracklight demo`. The process must have one thread until it is root in its namespace.
+pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
+    if args.command.first().is_some_and(|name| name == "demo") {
+        return Err(Failure::new(
+            "usage",
+            "a demo inside a demo shows nothing new",
+            "leave it out",
+        ));
+    }
+    if global.netns.is_some() {
+        return Err(Failure::new(
+            "usage",
+            "demo has a network namespace of its own",
+            "leave out --netns",
+        ));
+    }
+    let started = Instant::now();
+    netlab::enter_user_namespace().map_err(failure)?;
+    let lab = Lab::new().map_err(failure)?;
+    let traffic = lab.start_traffic().map_err(failure)?;
+    lab.ready().map_err(failure)?;
+    if global.verbose {
+        note(&format!(
+            "network and traffic ready in {:.2?}",
+            started.elapsed()
+        ));
+    }
+    // An interrupt goes to the subcommand as well; we go on to take the network down.
+    ctrlc::set_handler(|| {}).map_err(|error| {
+        Failure::new(
+            "signal",
+            format!("cannot handle signals: {error}"),
+            "run it on its own",
+        )
+    })?;
+    let status = subcommand(&lab, args)?;
+    drop(traffic);
+    drop(lab);
+    Ok(Outcome::Status(exit_code(status)))
+}
+
+fn subcommand(lab: &Lab, args: &Args) -> Result<ExitStatus, Failure> {
+    let program = std::env::current_exe().map_err(cannot_run)?;
+    let mut command: Command = lab.gateway().command(program);
+    if args.command.is_empty() {
+        command.arg("list");
+    }
+    command.args(&args.command).status().map_err(cannot_run)
+}
+
+fn exit_code(status: ExitStatus) -> ExitCode {
+    use std::os::unix::process::ExitStatusExt;
+    let code = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal));
+    ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(4))
+}
+
+fn cannot_run(error: std::io::Error) -> Failure {
+    Failure::new(
+        "demo-failed",
+        format!("cannot start the subcommand: {error}"),
+        "start tracklight by its full path",
+    )
+}
+
+fn failure(error: netlab::Error) -> Failure {
+    Failure::new(error.code(), error.to_string(), error.hint())
+}

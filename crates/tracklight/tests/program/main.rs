@@ -1,0 +1,10 @@
+//! The program as its users run it: in a private namespace, against the real kernel, with real
+//! traffic where it matters.
+
+mod change;
+mod conntrack_text;
+mod demo;
+mod faults;
+mod list;
+mod run;
+mod watch;
