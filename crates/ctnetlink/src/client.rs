@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::constants::*;
-use crate::dump::{Dump, DumpOutcome, DumpRequest};
+use crate::dump::{Dump, DumpOutcome, DumpRequest, Dumper};
 use crate::error::{Error, ErrorKind, Operation};
 use crate::events::{EventOptions, Events, Groups};
 use crate::features::Features;
@@ -17,7 +17,7 @@ use crate::netns::Namespace;
 use crate::socket::{Received, Socket};
 use crate::wire::{Ack, Attrs, DecodeError, Message, Messages, NfGen, Writer};
 
-/// How long an answer may take.
+/// How long an answer may take, if nothing else is said.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Receive buffer of the control socket: room for the errors of a whole batch of changes.
@@ -100,9 +100,11 @@ pub struct Client {
     connect: Arc<dyn Connect>,
     control: Mutex<Control>,
     features: Features,
+    patience: Duration,
 }
 
 struct Control {
+    patience: Duration,
     socket: Socket,
     writer: Writer,
     buffer: Vec<u8>,
@@ -137,6 +139,7 @@ impl Client {
         socket.set_receive_timeout(Some(PATIENCE)).map_err(&io)?;
         let features = Features::new(connect.is_kernel());
         let control = Control {
+            patience: PATIENCE,
             socket,
             writer: Writer::new(),
             buffer: Vec::new(),
@@ -145,7 +148,26 @@ impl Client {
             connect,
             control: Mutex::new(control),
             features,
+            patience: PATIENCE,
         })
+    }
+
+    /// The same client, which waits so long for an answer, and in a dump for its next part,
+    /// before it gives up with [`Error::Timeout`]; 30 seconds unless this says otherwise.
+    pub fn with_patience(mut self, patience: Duration) -> Result<Self, Error> {
+        // The system takes zero for "for ever".
+        let patience = patience.max(Duration::from_millis(1));
+        let control = self
+            .control
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        control
+            .socket
+            .set_receive_timeout(Some(patience))
+            .map_err(Error::io(Operation::Open))?;
+        control.patience = patience;
+        self.patience = patience;
+        Ok(self)
     }
 
     /// What this kernel can do, found out by trying.
@@ -155,12 +177,7 @@ impl Client {
 
     /// Reads entries as a stream.
     pub fn dump(&self, request: &DumpRequest) -> Result<Dump, Error> {
-        Dump::start(
-            Arc::clone(&self.connect),
-            *request,
-            false,
-            self.features.clone(),
-        )
+        Dump::start(self.dumper(), *request, false)
     }
 
     /// Reads entries and sets their counters to zero in the same step.
@@ -169,12 +186,7 @@ impl Client {
     /// outside the filter would lose their counters too.
     pub fn dump_and_zero(&self, filter: &Filter) -> Result<Dump, Error> {
         self.features.require_exact(filter, Operation::Dump)?;
-        Dump::start(
-            Arc::clone(&self.connect),
-            (*filter).into(),
-            true,
-            self.features.clone(),
-        )
+        Dump::start(self.dumper(), (*filter).into(), true)
     }
 
     /// Exactly what the kernel sends for a filter.
@@ -184,8 +196,15 @@ impl Client {
         family: Option<Family>,
         zero: bool,
     ) -> Result<Dump, Error> {
-        let connect = Arc::clone(&self.connect);
-        Dump::start_unchecked(connect, filter, family, zero, self.features.clone())
+        Dump::start_unchecked(self.dumper(), filter, family, zero)
+    }
+
+    fn dumper(&self) -> Dumper {
+        Dumper {
+            connect: Arc::clone(&self.connect),
+            features: self.features.clone(),
+            patience: self.patience,
+        }
     }
 
     /// Reads entries into a value, beginning anew with a fresh one when the dump was interrupted,
@@ -500,7 +519,10 @@ impl Client {
         decode: impl Fn(NfGen, Attrs<'_>) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, Error> {
         let mut items = Vec::new();
-        self.request(operation, kind, NLM_F_DUMP, family, body, |nfgen, attrs| {
+        // A list that cannot have anything in it, such as the expectations of a connection without
+        // helper, is answered by nothing but the acknowledgement. A list that begins has none.
+        let flags = NLM_F_DUMP | NLM_F_ACK;
+        self.request(operation, kind, flags, family, body, |nfgen, attrs| {
             items.push(decode(nfgen, attrs)?);
             Ok(())
         })?;
@@ -563,22 +585,8 @@ impl Control {
         let first = sequences(batch.len());
         self.writer.clear();
         for (index, change) in batch.iter().enumerate() {
-            let (kind, flags, family) = change.parts();
-            let ack = if index + 1 == batch.len() {
-                NLM_F_ACK
-            } else {
-                0
-            };
-            let number = first.wrapping_add(index as u32);
-            let nfgen = NfGen {
-                family,
-                version: 0,
-                resource: 0,
-            };
-            self.writer
-                .message(kind, NLM_F_REQUEST | flags | ack, number, nfgen, |w| {
-                    change.encode(w);
-                });
+            let is_last = index + 1 == batch.len();
+            change.write(&mut self.writer, first.wrapping_add(index as u32), is_last);
         }
         self.socket
             .send(self.writer.bytes())
@@ -631,16 +639,12 @@ impl Control {
             Received::Bytes(length) if length > self.buffer.len() => {
                 Err(Error::Truncated { operation, length })
             }
-            // The other end is gone.
-            Received::Bytes(0) => Err(Error::Timeout {
-                operation,
-                seconds: 0,
-            }),
+            Received::Closed => Err(Error::Closed { operation }),
             Received::Bytes(_) => Ok(()),
             Received::Overrun => Err(Error::AnswerLost { operation }),
             Received::Timeout => Err(Error::Timeout {
                 operation,
-                seconds: PATIENCE.as_secs(),
+                seconds: self.patience.as_secs(),
             }),
         }
     }

@@ -19,9 +19,6 @@ use crate::wire::{Ack, Messages, NfGen, Writer};
 /// How many datagrams may wait for the decoder: 32 KiB each.
 const QUEUE: usize = 16;
 
-/// How long a dump waits for the kernel's next datagram.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// Which list of entries to read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Table {
@@ -77,7 +74,7 @@ pub struct DumpOutcome {
 /// # }
 /// ```
 pub struct Dump {
-    connect: Arc<dyn Connect>,
+    dumper: Dumper,
     request: DumpRequest,
     zero: bool,
     /// What is still to be asked, last first.
@@ -86,9 +83,16 @@ pub struct Dump {
     entry: Option<Entry>,
     buckets: Option<u64>,
     outcome: DumpOutcome,
-    features: Features,
     /// Whether the kernel's answer is taken as it is.
     trusting: bool,
+}
+
+/// What a client lends to its dumps.
+pub(crate) struct Dumper {
+    pub(crate) connect: Arc<dyn Connect>,
+    pub(crate) features: Features,
+    /// How long to wait for the kernel's next datagram.
+    pub(crate) patience: Duration,
 }
 
 /// One request: what the kernel is asked to filter by, in one family or all.
@@ -101,6 +105,8 @@ struct Ask {
 /// A request that is being answered.
 struct Running {
     ask: Ask,
+    /// The request's sequence number.
+    number: u32,
     batches: Receiver<Batch>,
     recycle: SyncSender<Vec<u8>>,
     batch: Vec<u8>,
@@ -117,12 +123,7 @@ enum Batch {
 }
 
 impl Dump {
-    pub(crate) fn start(
-        connect: Arc<dyn Connect>,
-        request: DumpRequest,
-        zero: bool,
-        features: Features,
-    ) -> Result<Self, Error> {
+    pub(crate) fn start(dumper: Dumper, request: DumpRequest, zero: bool) -> Result<Self, Error> {
         let filter = request.filter;
         let mut plan: Vec<Ask> = if filter.has_tuple() && request.table == Table::Conntrack {
             filter
@@ -139,36 +140,34 @@ impl Dump {
             }]
         };
         plan.reverse();
-        Self::with_plan(connect, request, plan, zero, features)
+        Self::with_plan(dumper, request, plan, zero)
     }
 
     /// A dump that yields what the kernel sends for a filter, right or wrong.
     pub(crate) fn start_unchecked(
-        connect: Arc<dyn Connect>,
+        dumper: Dumper,
         filter: &Filter,
         family: Option<Family>,
         zero: bool,
-        features: Features,
     ) -> Result<Self, Error> {
         let plan = vec![Ask {
             family,
             filter: *filter,
         }];
-        let mut dump = Self::with_plan(connect, DumpRequest::default(), plan, zero, features)?;
+        let mut dump = Self::with_plan(dumper, DumpRequest::default(), plan, zero)?;
         dump.trusting = true;
         Ok(dump)
     }
 
     fn with_plan(
-        connect: Arc<dyn Connect>,
+        dumper: Dumper,
         request: DumpRequest,
         plan: Vec<Ask>,
         zero: bool,
-        features: Features,
     ) -> Result<Self, Error> {
-        let buckets = connect.buckets();
+        let buckets = dumper.connect.buckets();
         let mut dump = Self {
-            connect,
+            dumper,
             request,
             zero,
             plan,
@@ -179,7 +178,6 @@ impl Dump {
                 complete: true,
                 fallbacks: 0,
             },
-            features,
             trusting: false,
         };
         dump.advance()?;
@@ -201,10 +199,11 @@ impl Dump {
                     if self.trusting || self.request.filter.matches(&entry) {
                         return Ok(Some(self.entry.insert(entry)));
                     }
-                    if running.seen == 1 && running.ask.contradicted_by(&entry) {
+                    if running.seen == 1 && !self.zero && running.ask.contradicted_by(&entry) {
                         self.ask_again_without_addresses()?;
                     }
                 }
+                Step::Foreign => {}
                 Step::NeedBatch => {
                     if let Err(error) = running.receive() {
                         self.current = None;
@@ -235,14 +234,9 @@ impl Dump {
     /// was: a resize moves entries behind the dump's back and the kernel does not say so.
     fn advance(&mut self) -> Result<(), Error> {
         self.current = match self.plan.pop() {
-            Some(ask) => Some(Running::start(
-                &*self.connect,
-                &self.request,
-                ask,
-                self.zero,
-            )?),
+            Some(ask) => Some(Running::start(&self.dumper, &self.request, ask, self.zero)?),
             None => {
-                if self.connect.buckets() != self.buckets {
+                if self.dumper.connect.buckets() != self.buckets {
                     self.outcome.complete = false;
                 }
                 None
@@ -260,7 +254,9 @@ impl Dump {
             && running.seen == 0
             && running.ask.filter.has_ipv6_address()
             && !self.trusting
+            && !self.zero
             && self
+                .dumper
                 .features
                 .proves(Feature::FilteredDump, &running.ask.filter)
                 .is_err()
@@ -354,21 +350,19 @@ impl Ask {
 )]
 enum Step {
     Entry(Entry),
+    /// A message that is no part of the answer.
+    Foreign,
     NeedBatch,
     Done,
     Refused(Error),
 }
 
 impl Running {
-    fn start(
-        connect: &dyn Connect,
-        request: &DumpRequest,
-        ask: Ask,
-        zero: bool,
-    ) -> Result<Self, Error> {
+    fn start(dumper: &Dumper, request: &DumpRequest, ask: Ask, zero: bool) -> Result<Self, Error> {
         let io = Error::io(Operation::Dump);
-        let socket = Socket::new(connect.connect().map_err(&io)?);
-        socket.set_receive_timeout(Some(PATIENCE)).map_err(&io)?;
+        let socket = Socket::new(dumper.connect.connect().map_err(&io)?);
+        let patience = dumper.patience;
+        socket.set_receive_timeout(Some(patience)).map_err(&io)?;
         let number = sequence();
         socket
             .send(&ask.encode(request.table, zero, number))
@@ -377,10 +371,11 @@ impl Running {
         let (recycle, empty) = sync_channel(QUEUE + 2);
         std::thread::Builder::new()
             .name("dump".to_owned())
-            .spawn(move || receive_all(&socket, number, &batch_sender, &empty))
+            .spawn(move || receive_all(&socket, patience, number, &batch_sender, &empty))
             .map_err(&io)?;
         Ok(Self {
             ask,
+            number,
             batches,
             recycle,
             batch: Vec::new(),
@@ -406,8 +401,11 @@ impl Running {
             Some(Err(error)) => return Step::Refused(malformed(error)),
             None => return Step::NeedBatch,
         };
-        self.interrupted |= message.header.flags & NLM_F_DUMP_INTR != 0;
         self.offset = self.batch.len() - messages.rest().len();
+        if message.header.sequence != self.number {
+            return Step::Foreign;
+        }
+        self.interrupted |= message.header.flags & NLM_F_DUMP_INTR != 0;
         match message.header.kind {
             NLMSG_DONE => match Ack::decode_done(&message) {
                 Ack { errno: 0, .. } => Step::Done,
@@ -421,7 +419,7 @@ impl Running {
                     offset: 0,
                 })),
             },
-            NLMSG_NOOP => self.next_message(),
+            NLMSG_NOOP => Step::Foreign,
             _ => match message
                 .nfnetlink()
                 .and_then(|(_, attrs)| Entry::decode(attrs))
@@ -441,9 +439,9 @@ impl Running {
                 Ok(())
             }
             Ok(Batch::Failed(error)) => Err(error),
-            Err(_) => Err(Error::Timeout {
+            // The thread ends only with the dump's last message, which has been read.
+            Err(_) => Err(Error::Closed {
                 operation: Operation::Dump,
-                seconds: 0,
             }),
         }
     }
@@ -452,6 +450,7 @@ impl Running {
 /// Receives until the dump's end and passes every datagram on.
 fn receive_all(
     socket: &Socket,
+    patience: Duration,
     number: u32,
     batches: &SyncSender<Batch>,
     empty: &Receiver<Vec<u8>>,
@@ -463,12 +462,10 @@ fn receive_all(
                 operation: Operation::Dump,
                 length,
             },
-            Ok(Received::Bytes(0)) => Error::Timeout {
+            Ok(Received::Closed) => Error::Closed {
                 operation: Operation::Dump,
-                seconds: 0,
             },
             Ok(Received::Bytes(_)) => {
-                // An answer to another request of this socket cannot be: it has sent only one.
                 let last = ends_dump(&buffer, number);
                 if batches.send(Batch::Messages(buffer)).is_err() || last {
                     return;
@@ -480,7 +477,7 @@ fn receive_all(
             },
             Ok(Received::Timeout) => Error::Timeout {
                 operation: Operation::Dump,
-                seconds: PATIENCE.as_secs(),
+                seconds: patience.as_secs(),
             },
             Err(error) => Error::io(Operation::Dump)(error),
         };

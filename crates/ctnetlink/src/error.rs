@@ -112,6 +112,13 @@ pub enum Error {
         /// How long was waited.
         seconds: u64,
     },
+    /// The other end closed the socket in the middle of an answer. The kernel never does; what
+    /// [`Client::with_connector`](crate::Client::with_connector) was given may.
+    #[error("cannot {operation}: the socket was closed in the middle of the answer")]
+    Closed {
+        /// What was asked.
+        operation: Operation,
+    },
     /// The kernel's answers overflowed the socket: whether the change was made is not known.
     #[error("cannot {operation}: the answer was lost, whether it was done is not known")]
     AnswerLost {
@@ -198,6 +205,7 @@ impl Error {
             | Self::Malformed { operation, .. }
             | Self::Truncated { operation, .. }
             | Self::Timeout { operation, .. }
+            | Self::Closed { operation }
             | Self::AnswerLost { operation }
             | Self::Unsupported { operation, .. } => Some(*operation),
             Self::Namespace { .. } => None,
@@ -211,6 +219,7 @@ impl Error {
             Self::Malformed { .. }
             | Self::Truncated { .. }
             | Self::Timeout { .. }
+            | Self::Closed { .. }
             | Self::AnswerLost { .. } => return ErrorKind::BadAnswer,
             Self::Kernel { .. } | Self::Io { .. } | Self::Namespace { .. } => {}
         }

@@ -1,6 +1,7 @@
 //! Events: what the kernel tells of births, changes and deaths.
 
 use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -10,7 +11,7 @@ use crate::constants::*;
 use crate::error::{Error, Operation};
 use crate::message::{Entry, Expectation};
 use crate::socket::{BatchReceiver, Received, Socket, wake_pair};
-use crate::wire::Messages;
+use crate::wire::{DecodeError, Message, Messages};
 
 bitflags::bitflags! {
     /// What to be told of.
@@ -177,8 +178,8 @@ impl Events {
             .spawn({
                 let queue = Arc::clone(&queue);
                 move || {
-                    if let Err(source) = receive_all(&socket, &wake, &queue, &sender) {
-                        let _ = sender.send(Item::Failed(Error::io(Operation::Events)(source)));
+                    if let Err(error) = receive_all(&socket, &wake, &queue, &sender) {
+                        let _ = sender.send(Item::Failed(error));
                     }
                 }
             })
@@ -270,7 +271,7 @@ impl EventBatch {
             .map(Ok)
             .chain(messages.filter_map(move |message| {
                 message
-                    .and_then(|message| decode(&message))
+                    .and_then(|message| Event::decode(&message))
                     .map_err(&malformed)
                     .transpose()
             }))
@@ -285,68 +286,110 @@ impl Drop for EventBatch {
     }
 }
 
-fn decode(message: &crate::wire::Message<'_>) -> Result<Option<Event>, crate::wire::DecodeError> {
-    let is_new = message.header.flags & NLM_F_CREATE != 0;
-    let subsystem = message.header.kind >> 8;
-    let kind = message.header.kind & 0xff;
-    let attrs = || message.nfnetlink().map(|(_, attrs)| attrs);
-    Ok(Some(match (subsystem, kind) {
-        (NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_NEW) if is_new => {
-            Event::New(Entry::decode(attrs()?)?)
-        }
-        (NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_NEW) => Event::Update(Entry::decode(attrs()?)?),
-        (NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_DELETE) => Event::Destroy(Entry::decode(attrs()?)?),
-        (NFNL_SUBSYS_CTNETLINK_EXP, IPCTNL_MSG_EXP_NEW) => {
-            Event::ExpectationNew(Box::new(Expectation::decode(attrs()?)?))
-        }
-        (NFNL_SUBSYS_CTNETLINK_EXP, IPCTNL_MSG_EXP_DELETE) => {
-            Event::ExpectationDestroy(Box::new(Expectation::decode(attrs()?)?))
-        }
-        _ => return Ok(None),
-    }))
+impl Event {
+    /// Reads one message; `None` for one that is no event of conntrack.
+    pub fn decode(message: &Message<'_>) -> Result<Option<Self>, DecodeError> {
+        let is_new = message.header.flags & NLM_F_CREATE != 0;
+        let subsystem = message.header.kind >> 8;
+        let kind = message.header.kind & 0xff;
+        let attrs = || message.nfnetlink().map(|(_, attrs)| attrs);
+        Ok(Some(match (subsystem, kind) {
+            (NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_NEW) if is_new => {
+                Self::New(Entry::decode(attrs()?)?)
+            }
+            (NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_NEW) => Self::Update(Entry::decode(attrs()?)?),
+            (NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_DELETE) => {
+                Self::Destroy(Entry::decode(attrs()?)?)
+            }
+            (NFNL_SUBSYS_CTNETLINK_EXP, IPCTNL_MSG_EXP_NEW) => {
+                Self::ExpectationNew(Box::new(Expectation::decode(attrs()?)?))
+            }
+            (NFNL_SUBSYS_CTNETLINK_EXP, IPCTNL_MSG_EXP_DELETE) => {
+                Self::ExpectationDestroy(Box::new(Expectation::decode(attrs()?)?))
+            }
+            _ => return Ok(None),
+        }))
+    }
 }
 
 /// Moves events from the kernel's buffer into the queue until it is stopped.
 fn receive_all(
     socket: &Socket,
-    wake: &std::os::fd::OwnedFd,
+    wake: &OwnedFd,
     queue: &Queue,
     items: &Sender<Item>,
-) -> std::io::Result<()> {
-    use std::os::fd::AsFd;
-    /// A batch is passed on when it is this long, or when nothing more is there.
-    const ENOUGH: usize = 128 * 1024;
+) -> Result<(), Error> {
+    let io = Error::io(Operation::Events);
     let mut receiver = BatchReceiver::new();
-    let mut dropped = socket.dropped();
+    let mut losses = Losses::new(socket);
     loop {
-        if !queue.wait_for_room() || !socket.wait(wake.as_fd())? {
+        if !queue.wait_for_room() || !socket.wait(wake.as_fd()).map_err(&io)? {
             return Ok(());
         }
         let mut batch = Vec::with_capacity(ENOUGH + 16 * 1024);
-        let mut overrun = false;
-        while batch.len() < ENOUGH && !overrun {
-            match receiver.receive(socket, &mut batch)? {
-                Received::Bytes(0) | Received::Timeout => break,
-                Received::Bytes(_) => {}
-                Received::Overrun => overrun = true,
+        let end = loop {
+            match receiver.receive(socket, &mut batch).map_err(&io)? {
+                Received::Bytes(_) if batch.len() < ENOUGH => {}
+                end => break end,
             }
-        }
+        };
+        let overrun = match end {
+            Received::Bytes(_) => None,
+            Received::Overrun => losses.announced(socket),
+            Received::Timeout | Received::Closed => losses.unannounced(socket),
+        };
+        let mut contents = Vec::with_capacity(2);
         if !batch.is_empty() {
             queue.add(batch.len());
-            if items.send(Item::Batch(Content::Messages(batch))).is_err() {
+            contents.push(Content::Messages(batch));
+        }
+        contents.extend(overrun);
+        for content in contents {
+            if items.send(Item::Batch(content)).is_err() {
                 return Ok(());
             }
         }
-        if overrun {
-            let now = socket.dropped();
-            let lost = now
-                .zip(dropped)
-                .map(|(now, before)| now.wrapping_sub(before));
-            dropped = now;
-            if items.send(Item::Batch(Content::Overrun { lost })).is_err() {
-                return Ok(());
-            }
+        if end == Received::Closed {
+            return Err(Error::Closed {
+                operation: Operation::Events,
+            });
         }
+    }
+}
+
+/// A batch is passed on when it is this long, or when nothing more is there.
+const ENOUGH: usize = 128 * 1024;
+
+/// What has been lost and told of.
+///
+/// The kernel announces an overrun once (`ENOBUFS`) and goes on dropping, silently, until the
+/// buffer has been read empty; the socket's count of drops has them all. Asked whenever the
+/// buffer is empty, it leaves none untold.
+struct Losses {
+    /// The kernel's count that has been told of; `None` if it has none.
+    told: Option<u32>,
+}
+
+impl Losses {
+    fn new(socket: &Socket) -> Self {
+        Self {
+            told: socket.dropped(),
+        }
+    }
+
+    /// After `ENOBUFS`.
+    fn announced(&mut self, socket: &Socket) -> Option<Content> {
+        match self.told {
+            Some(_) => self.unannounced(socket),
+            None => Some(Content::Overrun { lost: None }),
+        }
+    }
+
+    /// After the buffer has been read empty.
+    fn unannounced(&mut self, socket: &Socket) -> Option<Content> {
+        let now = socket.dropped()?;
+        let lost = now.wrapping_sub(self.told.replace(now)?);
+        (lost > 0).then_some(Content::Overrun { lost: Some(lost) })
     }
 }
 

@@ -195,6 +195,8 @@ impl Shape {
         let (orig, reply) = match protocol {
             Protocol::ICMP => (icmp(8, 1), icmp(0, 1)),
             Protocol::ICMPV6 => (icmp(128, 1), icmp(129, 1)),
+            // Since Linux 6.16 the kernel knows nothing of DCCP but the addresses.
+            Protocol::DCCP => (L4::Ports { src: 0, dst: 0 }, L4::Ports { src: 0, dst: 0 }),
             _ if protocol.has_ports() => (
                 L4::Ports {
                     src: 1001,
@@ -248,6 +250,7 @@ impl Shape {
             if wanted {
                 let mut entry = self.wanted();
                 change(&mut entry);
+                self.move_aside(&mut entry, subjects.len() as u16);
                 subjects.push(Subject {
                     differs_in: Some(part),
                     entry,
@@ -342,37 +345,40 @@ impl Shape {
             };
         });
         differ("zone", self.zone, &|e| e.zone = Zone::new(ZONE + 1));
-        // Two entries of one tuple need different zones; where the zone counts too, different
-        // tuples.
-        differ("mark", self.mark, &|e| {
-            e.mark = Some(0x16);
-            self.move_aside(e);
-        });
-        differ("status", self.status, &|e| {
-            e.status = Status::SEEN_REPLY;
-            self.move_aside(e);
-            e.zone.id = e.zone.id.wrapping_add(u16::from(!self.zone));
-        });
+        differ("mark", self.mark, &|e| e.mark = Some(0x16));
+        differ("status", self.status, &|e| e.status = Status::SEEN_REPLY);
         distinct(subjects)
     }
 
-    /// Changes what this shape does not look at.
-    fn move_aside(&self, entry: &mut NewEntry) {
+    /// Makes an entry another connection than all others, by what this shape does not look at:
+    /// the zone, or else whatever is free in each of its tuples.
+    fn move_aside(&self, entry: &mut NewEntry, number: u16) {
         if !self.zone {
-            entry.zone = Zone::new(ZONE + 2);
+            entry.zone = Zone::new(ZONE + 1 + number);
             return;
         }
-        let host = address(self.family, 8 + entry.mark.unwrap_or(0) as u16);
-        let sides = [
-            (&mut entry.orig, self.orig.src, self.orig.dst),
-            (&mut entry.reply, self.reply.src, self.reply.dst),
-        ];
-        for (tuple, src, dst) in sides {
-            if !src {
+        for (tuple, parts, hosts) in [
+            (&mut entry.orig, self.orig, 100),
+            (&mut entry.reply, self.reply, 150),
+        ] {
+            let host = address(tuple.family(), hosts + number);
+            if !parts.src {
                 tuple.src = host;
             }
-            if !dst {
+            if !parts.dst {
                 tuple.dst = host;
+            }
+            match &mut tuple.l4 {
+                L4::Ports { src, dst } => {
+                    if !parts.src_port {
+                        *src = 2000 + number;
+                    }
+                    if !parts.dst_port {
+                        *dst = 2000 + number;
+                    }
+                }
+                L4::Icmp { id, .. } if !parts.icmp_id => *id = 2000 + number,
+                _ => {}
             }
         }
     }
@@ -423,42 +429,50 @@ fn proven(shape: Shape) -> Result<(), String> {
         .get_or_init(Mutex::default)
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
-    known.entry(shape).or_insert_with(|| probe(shape)).clone()
+    if let Some(result) = known.get(&shape) {
+        return result.clone();
+    }
+    match probe(shape) {
+        Ok(result) => known.entry(shape).or_insert(result).clone(),
+        // It may succeed another time: nothing is known yet.
+        Err(error) => Err(format!("the probe failed: {error}")),
+    }
 }
 
-fn probe(shape: Shape) -> Result<(), String> {
-    let subjects = shape.subjects()?;
-    let failed = |error: Error| format!("the probe failed: {error}");
-    let client = Namespace::scratch()
-        .and_then(|namespace| Client::open_in(&namespace))
-        .map_err(failed)?;
+/// What trying shows; an error if it could not be tried.
+fn probe(shape: Shape) -> Result<Result<(), String>, Error> {
+    let subjects = match shape.subjects() {
+        Ok(subjects) => subjects,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let client = Client::open_in(&Namespace::scratch()?)?;
     for subject in &subjects {
-        client.create(subject.entry.clone()).map_err(failed)?;
+        client.create(subject.entry.clone())?;
     }
     let filter = shape.filter();
     let selected: HashSet<(Tuple, Zone)> = match shape.feature {
         Feature::FilteredFlush => {
-            client
-                .flush_unproven(&filter, Some(shape.family))
-                .map_err(failed)?;
-            let left = keys(client.dump_unproven(&Filter::any(), None, false)).map_err(failed)?;
+            client.flush_unproven(&filter, Some(shape.family))?;
+            let left = keys(client.dump_unproven(&Filter::any(), None, false))?;
             let all = subjects.iter().map(|s| (s.entry.orig, s.entry.zone));
             all.filter(|key| !left.contains(key)).collect()
         }
         feature => {
             let zero = feature == Feature::FilteredZero;
-            keys(client.dump_unproven(&filter, Some(shape.family), zero)).map_err(failed)?
+            keys(client.dump_unproven(&filter, Some(shape.family), zero))?
         }
     };
     for subject in &subjects {
         let is_selected = selected.contains(&(subject.entry.orig, subject.entry.zone));
         match subject.differs_in {
-            Some(part) if is_selected => return Err(format!("it ignores the {part}")),
-            None if !is_selected => return Err("it does not select what it should".to_owned()),
+            Some(part) if is_selected => return Ok(Err(format!("it ignores the {part}"))),
+            None if !is_selected => {
+                return Ok(Err("it does not select what it should".to_owned()));
+            }
             _ => {}
         }
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
 fn keys(entries: Result<crate::Dump, Error>) -> Result<HashSet<(Tuple, Zone)>, Error> {

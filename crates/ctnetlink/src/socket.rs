@@ -31,6 +31,8 @@ pub(crate) enum Received {
     Overrun,
     /// Nothing came in time.
     Timeout,
+    /// The other end is gone.
+    Closed,
 }
 
 impl Socket {
@@ -164,6 +166,7 @@ impl Socket {
                 )
             };
             match check_size(received) {
+                Ok(0) => return Ok(Received::Closed),
                 Ok(length) => {
                     // SAFETY: the kernel has written the smaller of the two counts.
                     unsafe { buffer.set_len(length.min(buffer.capacity())) };
@@ -220,7 +223,7 @@ impl BatchReceiver {
     }
 
     /// Appends what is there now to `out`, each datagram padded to netlink's alignment, so that
-    /// `out` reads as one sequence of messages. Does not wait. `Bytes(0)`: nothing is there.
+    /// `out` reads as one sequence of messages. Does not wait: `Timeout` is that nothing is there.
     pub(crate) fn receive(&mut self, socket: &Socket, out: &mut Vec<u8>) -> io::Result<Received> {
         // SAFETY: all-zero bytes are valid for these structures of plain C.
         let mut vectors: [libc::iovec; BATCH] = unsafe { zeroed() };
@@ -249,13 +252,16 @@ impl BatchReceiver {
             Ok(count) => usize::try_from(count).unwrap_or(0),
             Err(error) => {
                 return Ok(match outcome(error)? {
-                    Some(Received::Timeout) | None => Received::Bytes(0),
                     Some(received) => received,
+                    None => Received::Bytes(0),
                 });
             }
         };
         let before = out.len();
         for (buffer, header) in self.buffers.iter().zip(&headers).take(count) {
+            if header.msg_len == 0 {
+                return Ok(Received::Closed);
+            }
             let length = (header.msg_len as usize).min(EVENT);
             if header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
                 return Err(io::Error::new(

@@ -5,7 +5,7 @@ use super::{
     SeqAdj, Status, SynProxy, Tuple, Zone,
 };
 use crate::constants::*;
-use crate::wire::Writer;
+use crate::wire::{NfGen, Writer};
 
 /// A range of addresses and ports for the kernel to translate to, when an entry is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,12 +145,12 @@ impl From<&Entry> for NewEntry {
             mark: entry.mark,
             labels: entry.labels,
             helper: entry.helper,
-            protoinfo: entry.protoinfo,
+            protoinfo: entry.protoinfo.map(ProtoInfo::to_be_set),
             nat_src: None,
             nat_dst: None,
             seqadj_orig: extra.seqadj_orig,
             seqadj_reply: extra.seqadj_reply,
-            synproxy: entry.synproxy,
+            synproxy: extra.synproxy,
             master: extra.master,
         }
     }
@@ -169,7 +169,7 @@ pub struct Update {
     /// Labels that the mask selects: `(value, mask)`.
     pub labels: Option<(Labels, Labels)>,
     /// Helper by name; an empty name takes it away. The kernel gives a helper only to entries
-    /// that were created with one.
+    /// that are created with one, and refuses to exchange it or to give it back.
     pub helper: Option<HelperName>,
     /// State of the protocol.
     pub protoinfo: Option<ProtoInfo>,
@@ -221,7 +221,7 @@ pub enum Change {
 
 impl Change {
     /// Message type, flags, family and attributes.
-    pub(crate) fn parts(&self) -> (u16, u16, u8) {
+    fn parts(&self) -> (u16, u16, u8) {
         match self {
             Self::Create(new) => (
                 ct_message(IPCTNL_MSG_CT_NEW),
@@ -251,7 +251,20 @@ impl Change {
         }
     }
 
-    pub(crate) fn encode(&self, w: &mut Writer) {
+    /// Writes the request as one netlink message; `ack` asks the kernel for an answer even when
+    /// it does as it is told.
+    pub fn write(&self, writer: &mut Writer, sequence: u32, ack: bool) {
+        let (kind, flags, family) = self.parts();
+        let flags = NLM_F_REQUEST | flags | if ack { NLM_F_ACK } else { 0 };
+        let nfgen = NfGen {
+            family,
+            version: 0,
+            resource: 0,
+        };
+        writer.message(kind, flags, sequence, nfgen, |w| self.encode(w));
+    }
+
+    fn encode(&self, w: &mut Writer) {
         match self {
             Self::Create(new) => new.encode(w),
             Self::Update(key, update) => {

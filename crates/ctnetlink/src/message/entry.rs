@@ -115,6 +115,8 @@ pub struct Extra {
     pub seqadj_orig: Option<SeqAdj>,
     /// Sequence adjustment of the reply direction.
     pub seqadj_reply: Option<SeqAdj>,
+    /// SYN proxy; absent where it is at work on nothing, which the kernel tells as zeros.
+    pub synproxy: Option<SynProxy>,
     /// Original tuple of the entry that expected this one.
     pub master: Option<Tuple>,
 }
@@ -158,8 +160,6 @@ pub struct Entry {
     pub helper: Option<HelperName>,
     /// Labels, where any is set.
     pub labels: Option<Labels>,
-    /// SYN proxy; every entry made through netlink has one, all zero.
-    pub synproxy: Option<SynProxy>,
     /// What few entries have.
     pub extra: Option<Box<Extra>>,
 }
@@ -187,7 +187,6 @@ impl Entry {
             protoinfo: None,
             helper: None,
             labels: None,
-            synproxy: None,
             extra: None,
         }
     }
@@ -310,7 +309,13 @@ impl Entry {
             }
             CTA_SEQ_ADJ_ORIG => self.extra_mut().seqadj_orig = Some(decode_seqadj(attr)?),
             CTA_SEQ_ADJ_REPLY => self.extra_mut().seqadj_reply = Some(decode_seqadj(attr)?),
-            CTA_SYNPROXY => self.synproxy = Some(decode_synproxy(attr)?),
+            CTA_SYNPROXY => {
+                // Every entry that was made through netlink has one, of zeros.
+                let synproxy = decode_synproxy(attr)?;
+                if synproxy != SynProxy::default() {
+                    self.extra_mut().synproxy = Some(synproxy);
+                }
+            }
             CTA_SECCTX => {
                 for part in attr.nested() {
                     let part = part?;

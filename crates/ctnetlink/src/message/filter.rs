@@ -147,6 +147,8 @@ impl Filter {
     }
 
     /// The families in which an entry can match: none if two addresses contradict each other.
+    /// Both for ICMP: nothing keeps its number out of an IPv6 packet, nor the kernel from
+    /// tracking it.
     pub fn families(&self) -> impl Iterator<Item = Family> {
         let filter = *self;
         Family::ALL.into_iter().filter(move |&family| {
@@ -154,11 +156,6 @@ impl Filter {
                 && filter
                     .addresses()
                     .all(|address| Family::of(address) == family)
-                && match filter.protocol {
-                    Some(Protocol::ICMP) => family == Family::Ipv4,
-                    Some(Protocol::ICMPV6) => family == Family::Ipv6,
-                    _ => true,
-                }
         })
     }
 

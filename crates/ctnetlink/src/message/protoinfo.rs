@@ -135,6 +135,19 @@ impl ProtoInfo {
         }
     }
 
+    /// The same with every flag to be set as it is. The kernel sends flags without the mask by
+    /// which it takes them.
+    pub(crate) fn to_be_set(mut self) -> Self {
+        if let Self::Tcp(tcp) = &mut self {
+            for flags in [&mut tcp.flags_orig, &mut tcp.flags_reply] {
+                if let Some(flags) = flags {
+                    flags.mask = u8::MAX;
+                }
+            }
+        }
+        self
+    }
+
     /// Reads `CTA_PROTOINFO`; `None` for a protocol that this version does not know.
     #[inline]
     pub(crate) fn decode(attr: &Attr<'_>) -> Result<Option<Self>, DecodeError> {

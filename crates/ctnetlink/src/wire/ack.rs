@@ -25,12 +25,13 @@ impl<'a> Ack<'a> {
             message: None,
             offset: None,
         };
-        if message.header.flags & NLM_F_ACK_TLVS != 0 {
-            let request_length = u32::from_ne_bytes(*cursor.rest().first_chunk()?) as usize;
+        if message.header.flags & NLM_F_ACK_TLVS != 0
+            && let Some(request_length) = cursor.rest().first_chunk()
+        {
             let echoed = if message.header.flags & NLM_F_CAPPED != 0 || errno == 0 {
                 super::Header::SIZE
             } else {
-                super::align4(request_length)
+                super::align4(u32::from_ne_bytes(*request_length) as usize)
             };
             if cursor.take(echoed).is_some() {
                 ack.read_attributes(Attrs::new(cursor));

@@ -58,20 +58,20 @@ pub fn write_entry(out: &mut Vec<u8>, entry: &Entry) {
         object.key("labels");
         write_numbers(object.out, labels.iter());
     }
-    if let Some(synproxy) = entry.synproxy {
-        object.key("synproxy");
-        let mut inner = Object::open(object.out);
-        inner.number("isn", synproxy.isn);
-        inner.number("its", synproxy.its);
-        inner.number("tsoff", synproxy.tsoff);
-        inner.close();
-    }
     if let Some(extra) = &entry.extra {
         if let Some(secctx) = &extra.secctx {
             object.escaped("secctx", secctx);
         }
         object.seqadj("seqadj_orig", extra.seqadj_orig);
         object.seqadj("seqadj_reply", extra.seqadj_reply);
+        if let Some(synproxy) = extra.synproxy {
+            object.key("synproxy");
+            let mut inner = Object::open(object.out);
+            inner.number("isn", synproxy.isn);
+            inner.number("its", synproxy.its);
+            inner.number("tsoff", synproxy.tsoff);
+            inner.close();
+        }
         if let Some(master) = &extra.master {
             object.key("master");
             write_tuple(object.out, master);
