@@ -41,7 +41,14 @@ fn entry(number: u32) -> Change {
     let orig = opened(number);
     let is_tcp = orig.protocol == Protocol::TCP;
     let is_lost_query = number % 32 == 2;
-    let mut new = NewEntry::new(orig, if is_tcp { 3600 + number % 400_000 } else { 3600 });
+    let mut new = NewEntry::new(
+        orig,
+        if is_tcp {
+            3600 + number % 400_000
+        } else {
+            3600
+        },
+    );
     new.reply = answered(number, &orig);
     new.status = if is_lost_query {
         Status::empty()
