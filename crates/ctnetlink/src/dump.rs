@@ -14,11 +14,15 @@ use crate::control::sequence;
 use crate::error::{Error, Operation};
 use crate::features::{Feature, Features};
 use crate::message::{Entry, Family, Filter};
-use crate::socket::{Received, Socket};
-use crate::wire::{Ack, Messages, NfGen, Writer};
+use crate::socket::{DATAGRAM, Received, Socket};
+use crate::wire::{Ack, Messages, NfGen, Writer, align4};
 
-/// How many datagrams may wait for the decoder: 32 KiB each.
-const QUEUE: usize = 16;
+/// Bytes that are handed to the decoder at once: waking it costs as much as decoding fifty entries,
+/// and a datagram has only a hundred.
+const BATCH: usize = 128 * 1024;
+
+/// How many batches may wait for the decoder.
+const QUEUE: usize = 4;
 
 /// Which list of entries to read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -457,10 +461,11 @@ fn receive_all(
     batches: &SyncSender<Batch>,
     empty: &Receiver<Vec<u8>>,
 ) {
+    let mut buffer = Vec::with_capacity(BATCH + DATAGRAM);
     loop {
-        let mut buffer = empty.try_recv().unwrap_or_default();
-        let failed = match socket.receive(&mut buffer) {
-            Ok(Received::Bytes(length)) if length > buffer.len() => Error::Truncated {
+        let start = buffer.len();
+        let failed = match socket.receive_after(&mut buffer) {
+            Ok(Received::Bytes(length)) if length > buffer.len() - start => Error::Truncated {
                 operation: Operation::Dump,
                 length,
             },
@@ -468,10 +473,20 @@ fn receive_all(
                 operation: Operation::Dump,
             },
             Ok(Received::Bytes(_)) => {
-                let last = ends_dump(&buffer, number);
+                let datagram = buffer.get(start..).unwrap_or_default();
+                let last = ends_dump(datagram, number);
+                // So that the batch reads as one sequence of messages.
+                buffer.resize(align4(buffer.len()), 0);
+                if buffer.len() < BATCH && !last {
+                    continue;
+                }
                 if batches.send(Batch::Messages(buffer)).is_err() || last {
                     return;
                 }
+                buffer = empty
+                    .try_recv()
+                    .unwrap_or_else(|_| Vec::with_capacity(BATCH + DATAGRAM));
+                buffer.clear();
                 continue;
             }
             Ok(Received::Overrun) => Error::AnswerLost {
@@ -483,6 +498,11 @@ fn receive_all(
             },
             Err(error) => Error::io(Operation::Dump)(error),
         };
+        // What came before it is true.
+        buffer.truncate(start);
+        if !buffer.is_empty() {
+            let _ = batches.send(Batch::Messages(buffer));
+        }
         let _ = batches.send(Batch::Failed(failed));
         return;
     }

@@ -159,14 +159,22 @@ impl Socket {
     /// the buffer holds: then the datagram was cut short.
     pub(crate) fn receive(&self, buffer: &mut Vec<u8>) -> io::Result<Received> {
         buffer.clear();
+        self.receive_after(buffer)
+    }
+
+    /// Receives one datagram to the end of what `buffer` holds. `Bytes` may say more than was
+    /// added: then the datagram was cut short.
+    pub(crate) fn receive_after(&self, buffer: &mut Vec<u8>) -> io::Result<Received> {
         buffer.reserve(DATAGRAM);
         loop {
-            // SAFETY: the kernel writes at most `capacity` bytes into the vector's own memory.
+            let spare = buffer.spare_capacity_mut();
+            let room = spare.len().min(DATAGRAM);
+            // SAFETY: the kernel writes at most `room` bytes into the vector's own memory.
             let received = unsafe {
                 libc::recv(
                     self.fd.as_raw_fd(),
-                    buffer.as_mut_ptr().cast(),
-                    buffer.capacity(),
+                    spare.as_mut_ptr().cast(),
+                    room,
                     libc::MSG_TRUNC,
                 )
             };
@@ -174,7 +182,7 @@ impl Socket {
                 Ok(0) => return Ok(Received::Closed),
                 Ok(length) => {
                     // SAFETY: the kernel has written the smaller of the two counts.
-                    unsafe { buffer.set_len(length.min(buffer.capacity())) };
+                    unsafe { buffer.set_len(buffer.len() + length.min(room)) };
                     return Ok(Received::Bytes(length));
                 }
                 Err(error) => match outcome(error)? {

@@ -1,0 +1,161 @@
+# Reads what bench/run measured, prints the table, and says what misses what it must
+# reach (exit status 1).
+#
+#   time   SIZE KEY wall user system peak-KiB status others
+#   events SIZE WHO made seen lost rate
+
+$1 == "time" {
+    sizes[$2]
+    samples = ++number[$2, $3]
+    wall[$2, $3, samples] = $4
+    if ($7 > peak[$2, $3]) peak[$2, $3] = $7
+}
+
+$1 == "events" {
+    rounds = ++heard[$2, $3]
+    made[$2, $3] += $4
+    lost[$2, $3] += $6
+    if ($6 > worst[$2, $3]) worst[$2, $3] = $6
+    if (rounds == 1 || $7 < slowest[$2, $3]) slowest[$2, $3] = $7
+    if ($7 > fastest[$2, $3]) fastest[$2, $3] = $7
+}
+
+END {
+    judged = 1000000
+    print "| entries | work | time | compared with | time of that | ratio | of the fastest | must | ns an entry | peak MiB |"
+    print "|--:|---|--:|---|--:|--:|--:|--:|--:|--:|"
+    count = ordered(sizes, order)
+    for (i = 1; i <= count; i++) {
+        size = order[i]
+        slower("dump, every entry decoded", "dump", "drain: a dump thrown away", "drain", 1.10, 0)
+        faster("`list -o conntrack`", "list", "`conntrack -L`", "conntrack-L", 1.9)
+        if ((size, "contract") in number)
+            slower("contract read, tcp ESTABLISHED, 25", "contract", "drain", "drain", 1.13, 32)
+        else
+            printf "| %s | contract read | not built | | | | | | | |\n", grouped(size)
+        faster("`list -s ADDRESS`", "source", "`conntrack -L -s ADDRESS`", "conntrack-L-s", 8)
+        faster("`count -p udp --dport 53`", "count", "`conntrack -L -p udp --dport 53`", "conntrack-L-dport", 0)
+        slower("`list`, a table", "list-table", "drain", "drain", 0, 0)
+        slower("`list -o json`", "list-json", "drain", "drain", 0, 0)
+        slower("`list -o csv`", "list-csv", "drain", "drain", 0, 0)
+        slower("`list --sort bytes -n 25`", "list-sorted", "drain", "drain", 0, 0)
+        faster("`delete -p udp --dport 53`", "delete", "`conntrack -D -p udp --dport 53`", "conntrack-D", 0)
+        events("`watch`", "watch", "`conntrack -E`", "conntrack-E")
+    }
+    if (count > 1) memory(order[1], order[count])
+    if (misses) {
+        printf "\nMissed:\n\n%s", misses
+        exit 1
+    }
+    print "\nNothing misses what it must reach."
+}
+
+# --- Rows --------------------------------------------------------------------
+
+# Ours may take so many times as long as the other; 0: for information.
+function slower(work, ours, with, other, most, mebibytes,    ratio, must, is_judged) {
+    if (!((size, ours) in number)) return
+    is_judged = size == judged
+    ratio = median(ours) / median(other)
+    must = most && is_judged ? sprintf("≤ %.2f", most) : ""
+    if (must && ratio > most)
+        miss(sprintf("%s at %s: %.3f × %s, must be ≤ %.2f", work, grouped(size), ratio, with, most))
+    if (mebibytes && peak[size, ours] >= mebibytes * 1024)
+        miss(sprintf("%s at %s: %.1f MiB, must be under %d", work, grouped(size), peak[size, ours] / 1024, mebibytes))
+    row(work, ours, with, other, sprintf("%.2f × as long", ratio), sprintf("%.2f", fastest_of(ours) / fastest_of(other)), must)
+}
+
+# Ours must be so many times as fast as the other; 0: for information.
+function faster(work, ours, with, other, least,    ratio, must) {
+    if (!((size, ours) in number)) return
+    ratio = median(other) / median(ours)
+    must = least && size == judged ? sprintf("≥ %.1f", least) : ""
+    if (must && ratio < least)
+        miss(sprintf("%s at %s: %.2f × as fast as %s, must be ≥ %.1f", work, grouped(size), ratio, with, least))
+    row(work, ours, with, other, sprintf("%.2f × as fast", ratio), sprintf("%.2f", fastest_of(other) / fastest_of(ours)), must)
+}
+
+function row(work, ours, with, other, ratio, best, must) {
+    printf "| %s | %s | %s | %s | %s ", grouped(size), work, span(ours), with, span(other)
+    printf "| %s | %s | %s | %.0f | %.1f |\n", ratio, best, must, median(ours) * 1e9 / size, peak[size, ours] / 1024
+}
+
+function events(work, ours, with, other,    must) {
+    if (!((size, ours) in heard)) return
+    must = size == judged ? "none lost" : ""
+    if (must && worst[size, ours])
+        miss(sprintf("%s at %s: lost %d events in one round, must lose none", work, grouped(size), worst[size, ours]))
+    printf "| %s | %s, all entries new | %s | %s ", grouped(size), work, told(ours), with
+    printf "| %s | | | %s | | %.1f |\n", told(other), must, peak[size, ours] / 1024
+}
+
+function told(who,    loss, rate) {
+    loss = lost[size, who] ? sprintf("%.1f %% lost", 100 * lost[size, who] / made[size, who]) : "none lost"
+    rate = grouped(slowest[size, who])
+    if (fastest[size, who] > slowest[size, who]) rate = rate "–" grouped(fastest[size, who])
+    return loss " at " rate " a second"
+}
+
+# What streams must not grow with the table.
+function memory(small, large,    grown) {
+    grown = (peak[large, "list"] - peak[small, "list"]) / 1024
+    printf "\nPeak of `list -o conntrack` from %s to %s entries: %+.1f MiB (must be under 2).\n", grouped(small), grouped(large), grown
+    if (grown >= 2)
+        miss(sprintf("`list -o conntrack` grows by %.1f MiB from %s to %s entries", grown, grouped(small), grouped(large)))
+}
+
+function miss(text) {
+    misses = misses "- " text "\n"
+}
+
+# --- Numbers -----------------------------------------------------------------
+
+function sorted(key, into,    n, i, j, value) {
+    n = number[size, key]
+    for (i = 1; i <= n; i++) {
+        value = wall[size, key, i]
+        for (j = i - 1; j > 0 && into[j] > value; j--) into[j + 1] = into[j]
+        into[j + 1] = value
+    }
+    return n
+}
+
+function median(key,    n, values) {
+    n = sorted(key, values)
+    return n % 2 ? values[(n + 1) / 2] : (values[n / 2] + values[n / 2 + 1]) / 2
+}
+
+function fastest_of(key,    values) {
+    sorted(key, values)
+    return values[1]
+}
+
+# Median, and the range if there is one.
+function span(key,    n, values) {
+    n = sorted(key, values)
+    if (n == 1) return time(values[1])
+    return time(median(key)) " (" bare(values[1]) "–" bare(values[n]) ")"
+}
+
+function time(value) { return bare(value) (value < 0.1 ? " ms" : " s") }
+function bare(value) { return value < 0.1 ? sprintf("%.1f", value * 1000) : sprintf("%.2f", value) }
+
+# 1000000: 1,000,000.
+function grouped(value,    text, result) {
+    text = sprintf("%d", value)
+    while (length(text) > 3) {
+        result = "," substr(text, length(text) - 2) result
+        text = substr(text, 1, length(text) - 3)
+    }
+    return text result
+}
+
+function ordered(set, into,    n, key, j) {
+    n = 0
+    for (key in set) {
+        for (j = n; j > 0 && into[j] + 0 > key + 0; j--) into[j + 1] = into[j]
+        into[j + 1] = key
+        n++
+    }
+    return n
+}
