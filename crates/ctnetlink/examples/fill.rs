@@ -37,7 +37,10 @@ fn entry(number: u32) -> Change {
     let src = std::net::Ipv4Addr::from(0x0a00_0002 + number % 60_000);
     let dst = std::net::Ipv4Addr::from(0xc612_0000 + number.wrapping_mul(7919) % 100_000);
     let src_port = 1024 + (number / 7 % 60_000) as u16;
-    let dst_port = ports[number as usize % ports.len()];
+    let dst_port = ports
+        .into_iter()
+        .nth(number as usize % ports.len())
+        .unwrap_or(443);
     let orig = Tuple::ports(protocol, src.into(), src_port, dst.into(), dst_port);
     let mut new = NewEntry::new(orig, 3600 + number % 400_000);
     if number % 2 == 1 {

@@ -83,11 +83,13 @@ impl<F: Fn() -> io::Result<OwnedFd> + Send + Sync> Connect for Opened<F> {
 /// Each dump and each subscription has a socket of its own; everything else shares one. A client
 /// can be used from several threads.
 ///
-/// ```no_run
-/// use ctnetlink::{Client, DumpRequest, Filter, Protocol};
+/// ```
+/// use ctnetlink::{Client, Filter, Namespace, Protocol};
 ///
 /// # fn main() -> Result<(), ctnetlink::Error> {
-/// let client = Client::open()?;
+/// # if Namespace::scratch().is_err() { return Ok(()) }
+/// let namespace = Namespace::scratch()?; // or by_name, by_pid; Client::open() for this one
+/// let client = Client::open_in(&namespace)?;
 /// let filter = Filter { protocol: Some(Protocol::TCP), ..Filter::any() };
 /// for entry in client.dump(&filter.into())? {
 ///     let entry = entry?;

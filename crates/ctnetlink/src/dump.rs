@@ -62,9 +62,10 @@ pub struct DumpOutcome {
 
 /// A running dump: a stream of entries. Dropping it ends it.
 ///
-/// ```no_run
+/// ```
 /// # fn main() -> Result<(), ctnetlink::Error> {
-/// let client = ctnetlink::Client::open()?;
+/// # let Ok(namespace) = ctnetlink::Namespace::scratch() else { return Ok(()) };
+/// # let client = ctnetlink::Client::open_in(&namespace)?;
 /// let mut dump = client.dump(&ctnetlink::DumpRequest::default())?;
 /// while let Some(entry) = dump.next_entry()? {
 ///     println!("{} -> {}", entry.orig.src, entry.orig.dst);

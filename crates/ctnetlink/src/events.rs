@@ -96,12 +96,14 @@ pub enum Event {
 
 /// A subscription: a stream of batches of events. Dropping it ends it.
 ///
-/// ```no_run
-/// use ctnetlink::{Client, Event, EventOptions, Groups};
+/// ```
+/// use ctnetlink::{Event, EventOptions, Groups};
 ///
 /// # fn main() -> Result<(), ctnetlink::Error> {
-/// let client = Client::open()?;
+/// # let Ok(namespace) = ctnetlink::Namespace::scratch() else { return Ok(()) };
+/// # let client = ctnetlink::Client::open_in(&namespace)?;
 /// let mut events = client.events(Groups::NEW | Groups::DESTROY, EventOptions::default())?;
+/// # events.stopper()?.stop();
 /// while let Some(batch) = events.next_batch(None)? {
 ///     for event in batch.iter() {
 ///         match event? {

@@ -344,7 +344,8 @@ proptest! {
         let (nfgen, attrs) = message.nfnetlink().expect("nfnetlink");
         prop_assert_eq!(nfgen.family, new.orig.family().number());
         let entry = Entry::decode(attrs).expect("an entry");
-        let status = (new.status - (Status::EXPECTED | Status::DYING)) | Status::CONFIRMED;
+        let kept = new.status - (Status::EXPECTED | Status::DYING);
+        let status = kept | Status::CONFIRMED;
         prop_assert_eq!(entry.status, Some(status));
         let mut again = NewEntry::from(&entry);
         again.status = new.status;
