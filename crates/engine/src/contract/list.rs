@@ -1,6 +1,6 @@
 //! `read`, action `conntrack`: connections by protocol and state, the largest first.
 
-use ctnetlink::Filter;
+use ctnetlink::{Client, Error, Family, Filter, Protocol};
 
 use super::Setup;
 use super::connection::Order;
@@ -29,22 +29,13 @@ pub(super) fn read(request: &Request, setup: &Setup) -> Result<Reply, Fault> {
     } else {
         Order::Timeout
     };
-    let (first, outcome) = client.fold(
-        &wanted.filter.into(),
-        ATTEMPTS,
-        || First::new(order, wanted.limit),
-        |first, entry| {
-            if wanted.state.is_none_or(|state| state.matches(entry)) {
-                first.offer(entry);
-            }
-        },
-    )?;
+    let (first, complete) = collect(&client, &wanted, order)?;
     let mut rows = first.into_rows();
-    if !outcome.complete {
+    if !complete {
         rows = without_repetitions(rows);
     }
     let reply = Reply::connections(rows, Marks::new(&setup.config.marks));
-    Ok(if outcome.complete {
+    Ok(if complete {
         reply
     } else {
         reply.with_note(
@@ -55,7 +46,46 @@ pub(super) fn read(request: &Request, setup: &Setup) -> Result<Reply, Fault> {
     })
 }
 
+/// The first rows, and whether the table stood still enough.
+///
+/// The kernel filters by protocol within one family only, so each family is a walk over the whole
+/// table. They go side by side: the time is the kernel's, and it has more than one core.
+fn collect(client: &Client, wanted: &Wanted, order: Order) -> Result<(First, bool), Error> {
+    let [one, other] = Family::ALL.map(|family| wanted.in_family(family));
+    match wanted.filter.protocol {
+        None | Some(Protocol::ICMP | Protocol::ICMPV6) => collect_one(client, wanted, order),
+        Some(_) => std::thread::scope(|scope| {
+            let other = scope.spawn(move || collect_one(client, &other, order));
+            let (mut first, complete) = collect_one(client, &one, order)?;
+            let (rest, also_complete) = other
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            first.add(rest);
+            Ok((first, complete && also_complete))
+        }),
+    }
+}
+
+fn collect_one(client: &Client, wanted: &Wanted, order: Order) -> Result<(First, bool), Error> {
+    let (first, outcome) = client.fold(
+        &wanted.filter.into(),
+        ATTEMPTS,
+        || First::new(order, wanted.limit),
+        |first, entry| {
+            if wanted.state.is_none_or(|state| state.matches(entry)) {
+                first.offer(entry);
+            }
+        },
+    )?;
+    Ok((first, outcome.complete))
+}
+
 impl Wanted {
+    const fn in_family(mut self, family: Family) -> Self {
+        self.filter.family = Some(family);
+        self
+    }
+
     fn parse(request: &Request) -> Result<Self, Fault> {
         let mut fields = Fields::new(request);
         let protocol = fields.protocol("protocol");
@@ -90,7 +120,6 @@ impl Wanted {
 mod tests {
     use super::super::fault::{Attribute, word};
     use super::*;
-    use ctnetlink::Protocol;
 
     fn parse(text: &str) -> Result<Wanted, Vec<Attribute>> {
         let request = Request::parse(text.as_bytes()).unwrap();

@@ -296,9 +296,9 @@ fn an_answer_without_end_is_cut() {
         let row = b"[1553521929,422],".repeat(10_000);
         while stream.write_all(&row).is_ok() {}
     });
-    // 64 MiB of address space.
+    // 256 MiB of address space.
     let script = format!(
-        "ulimit -v 65536; exec {} api read",
+        "ulimit -v 262144; exec {} api read",
         env!("CARGO_BIN_EXE_tracklight")
     );
     let mut limited = table.namespace.command("sh");
