@@ -464,7 +464,15 @@ fn receive_all(
     let mut buffer = Vec::with_capacity(BATCH + DATAGRAM);
     loop {
         let start = buffer.len();
-        let failed = match socket.receive_after(&mut buffer) {
+        // What has come is not held back for what has not.
+        let failed = match socket.receive_after(&mut buffer, start == 0) {
+            Ok(Received::Timeout) if start > 0 => {
+                if batches.send(Batch::Messages(buffer)).is_err() {
+                    return;
+                }
+                buffer = recycled(empty);
+                continue;
+            }
             Ok(Received::Bytes(length)) if length > buffer.len() - start => Error::Truncated {
                 operation: Operation::Dump,
                 length,
@@ -483,10 +491,7 @@ fn receive_all(
                 if batches.send(Batch::Messages(buffer)).is_err() || last {
                     return;
                 }
-                buffer = empty
-                    .try_recv()
-                    .unwrap_or_else(|_| Vec::with_capacity(BATCH + DATAGRAM));
-                buffer.clear();
+                buffer = recycled(empty);
                 continue;
             }
             Ok(Received::Overrun) => Error::AnswerLost {
@@ -506,6 +511,15 @@ fn receive_all(
         let _ = batches.send(Batch::Failed(failed));
         return;
     }
+}
+
+/// An empty buffer, one that was used before if there is one.
+fn recycled(empty: &Receiver<Vec<u8>>) -> Vec<u8> {
+    let mut buffer = empty
+        .try_recv()
+        .unwrap_or_else(|_| Vec::with_capacity(BATCH + DATAGRAM));
+    buffer.clear();
+    buffer
 }
 
 /// Whether a datagram holds the dump's last message.

@@ -159,25 +159,24 @@ impl Socket {
     /// the buffer holds: then the datagram was cut short.
     pub(crate) fn receive(&self, buffer: &mut Vec<u8>) -> io::Result<Received> {
         buffer.clear();
-        self.receive_after(buffer)
+        self.receive_after(buffer, true)
     }
 
     /// Receives one datagram to the end of what `buffer` holds. `Bytes` may say more than was
-    /// added: then the datagram was cut short.
-    pub(crate) fn receive_after(&self, buffer: &mut Vec<u8>) -> io::Result<Received> {
+    /// added: then the datagram was cut short. Without `waits`, `Timeout` if nothing is there.
+    pub(crate) fn receive_after(&self, buffer: &mut Vec<u8>, waits: bool) -> io::Result<Received> {
+        let flags = if waits {
+            libc::MSG_TRUNC
+        } else {
+            libc::MSG_TRUNC | libc::MSG_DONTWAIT
+        };
         buffer.reserve(DATAGRAM);
         loop {
             let spare = buffer.spare_capacity_mut();
             let room = spare.len().min(DATAGRAM);
             // SAFETY: the kernel writes at most `room` bytes into the vector's own memory.
-            let received = unsafe {
-                libc::recv(
-                    self.fd.as_raw_fd(),
-                    spare.as_mut_ptr().cast(),
-                    room,
-                    libc::MSG_TRUNC,
-                )
-            };
+            let received =
+                unsafe { libc::recv(self.fd.as_raw_fd(), spare.as_mut_ptr().cast(), room, flags) };
             match check_size(received) {
                 Ok(0) => return Ok(Received::Closed),
                 Ok(length) => {
