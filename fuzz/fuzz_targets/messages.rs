@@ -16,7 +16,11 @@ fuzz_target!(|bytes: &[u8]| {
             Event::decode(&message)
         {
             let _ = (entry.bytes(), entry.packets(), entry.is_nat(), entry.key());
-            let _ = (entry.state_name(), entry.master(), Filter::any().matches(&entry));
+            let _ = (
+                entry.state_name(),
+                entry.master(),
+                Filter::any().matches(&entry),
+            );
         }
     }
 });

@@ -39,7 +39,11 @@ struct Side {
 impl Side {
     fn tuple(&self, is_v6: bool, protocol: Protocol) -> Tuple {
         let address = |bits: u128| {
-            if is_v6 { IpAddr::V6(bits.into()) } else { IpAddr::V4((bits as u32).into()) }
+            if is_v6 {
+                IpAddr::V6(bits.into())
+            } else {
+                IpAddr::V4((bits as u32).into())
+            }
         };
         let (a, b, c) = self.l4;
         Tuple {
@@ -119,7 +123,9 @@ fuzz_target!(|asked: Asked| {
         .synproxy
         .filter(|&synproxy| synproxy != (0, 0, 0))
         .map(|(isn, its, tsoff)| SynProxy { isn, its, tsoff });
-    new.master = asked.master.map(|side| side.tuple(asked.is_v6, Protocol::TCP));
+    new.master = asked
+        .master
+        .map(|side| side.tuple(asked.is_v6, Protocol::TCP));
 
     let mut writer = Writer::new();
     Change::Create(Box::new(new.clone())).write(&mut writer, 1, false);

@@ -39,7 +39,7 @@ pub(super) fn read(request: &Request, setup: &Setup) -> Result<Reply, Fault> {
         reply
     } else {
         reply.with_note(
-            "the kernel's table was resized while it was read, more than once: connections may \
+            "the kernel's table changed under the reading, as when it is resized, more than once: connections may \
              be missing"
                 .to_owned(),
         )
