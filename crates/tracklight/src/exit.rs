@@ -46,6 +46,28 @@ pub(crate) fn report(result: Result<Outcome, Failure>) -> ExitCode {
     }
 }
 
+/// Prints what is wrong with the command line, or the help that was asked for.
+pub(crate) fn report_usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // Nobody is left to tell if this fails.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.render().to_string();
+    // A subcommand that is missing is answered by the help.
+    let Some(text) = text.strip_prefix("error: ") else {
+        let _ = error.print();
+        return ExitCode::from(2);
+    };
+    let mut paragraphs = text
+        .split("\n\n")
+        .map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
+    let message = paragraphs.next().unwrap_or_default();
+    let tip = paragraphs.find_map(|paragraph| paragraph.strip_prefix("tip: ").map(str::to_owned));
+    let hint = tip.unwrap_or_else(|| "see --help after the subcommand".to_owned());
+    report(Err(Failure::new("usage", message, hint)))
+}
+
 /// Prints a failure to standard error.
 pub(crate) fn print(failure: &Failure) {
     let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));

@@ -17,6 +17,8 @@ fn main() -> ExitCode {
     if let Some(call) = commands::api::called_as() {
         return commands::api::run_call(call);
     }
-    let cli = cli::Cli::parse();
-    exit::report(commands::run(&cli))
+    match cli::Cli::try_parse() {
+        Ok(cli) => exit::report(commands::run(&cli)),
+        Err(error) => exit::report_usage(&error),
+    }
 }

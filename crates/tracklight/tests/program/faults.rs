@@ -55,6 +55,10 @@ fn a_wrong_flag_is_a_usage_error_that_says_what_was_expected() {
     for (flags, expected) in cases {
         let ran = tracklight(&namespace, flags).exits(2);
         assert!(ran.err.contains(expected), "{flags:?}: {ran:?}");
+        assert!(
+            ran.err.contains("[usage]") && ran.err.contains("hint:"),
+            "{flags:?}: {ran:?}"
+        );
         assert!(ran.out.is_empty());
     }
 }
