@@ -60,7 +60,8 @@ fn describe(error: &ctnetlink::Error) -> (&'static str, &'static str) {
         ),
         ErrorKind::TableFull => (
             "table-full",
-            "raise the limit (sysctl -w net.netfilter.nf_conntrack_max=…) or delete entries first",
+            "most likely the table is full: raise the limit (sysctl -w \
+             net.netfilter.nf_conntrack_max=…) or delete entries first",
         ),
         ErrorKind::Busy => (
             "busy",
