@@ -169,12 +169,19 @@ pub fn keys(
     selection: &Selection,
     progress: impl FnMut(u64),
 ) -> Result<Named, Failure> {
-    let (mut keys, outcome) = fold(client, selection, progress, Vec::new, |keys, entry| {
+    let (keys, outcome) = fold(client, selection, progress, Vec::new, |keys, entry| {
         keys.push(entry.key())
     })?;
-    keys.sort_unstable();
-    keys.dedup();
-    Ok(Named { keys, outcome })
+    Ok(Named::new(keys, outcome))
+}
+
+impl Named {
+    /// These names, each once: an interrupted dump may give one twice.
+    pub(crate) fn new(mut keys: Vec<Key>, outcome: DumpOutcome) -> Self {
+        keys.sort_unstable();
+        keys.dedup();
+        Self { keys, outcome }
+    }
 }
 
 /// Deletes exactly the entries of these names, many in one system call. `progress` is told how

@@ -62,9 +62,9 @@ fn not_found() -> Fault {
     )
 }
 
-/// Names of all entries that match, each once.
+/// Names of all entries that match.
 fn named(client: &Client, filter: &Filter) -> Result<Named, Fault> {
-    let (mut keys, outcome) = client.fold(
+    let (keys, outcome) = client.fold(
         &(*filter).into(),
         ATTEMPTS,
         Vec::new,
@@ -72,9 +72,7 @@ fn named(client: &Client, filter: &Filter) -> Result<Named, Fault> {
             keys.push(entry.key());
         },
     )?;
-    keys.sort_unstable();
-    keys.dedup();
-    Ok(Named { keys, outcome })
+    Ok(Named::new(keys, outcome))
 }
 
 fn parse(request: &Request) -> Result<Filter, Fault> {

@@ -24,14 +24,18 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let client = open(global)?;
     let selection = args.filter.selection();
-    let mut is_whole = true;
-    let count = if selection.is_any() {
-        u64::from(actions::usage(&client)?.entries.unwrap_or(0))
+    let known = if selection.is_any() {
+        actions::usage(&client)?.entries
     } else {
-        let mut progress = Progress::new("reading", None);
-        let counted = actions::count(&client, &selection, |read| progress.at(read))?;
-        is_whole = counted.outcome.complete;
-        counted.selected
+        None
+    };
+    let (count, is_whole) = match known {
+        Some(entries) => (u64::from(entries), true),
+        None => {
+            let mut progress = Progress::new("reading", None);
+            let counted = actions::count(&client, &selection, |read| progress.at(read))?;
+            (counted.selected, counted.outcome.complete)
+        }
     };
     print_line(&count.to_string())?;
     if !is_whole {

@@ -27,11 +27,13 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let selection = args.filter.selection();
     let filter = selection.kernel_filter();
     if selection.is_exact_in_kernel() && filter.families().next().is_some() {
-        let before = actions::usage(&client)?.entries.unwrap_or(0);
+        let before = actions::usage(&client)?.entries;
         match client.flush(&filter) {
             Ok(()) => {
-                let left = actions::usage(&client)?.entries.unwrap_or(0);
-                print_line(&format!("flushed: {before} entries before, {left} left"))?;
+                let counts = before.zip(actions::usage(&client)?.entries);
+                print_line(&counts.map_or("flushed".to_owned(), |(before, left)| {
+                    format!("flushed: {before} entries before, {left} left")
+                }))?;
                 return Ok(Outcome::Done);
             }
             Err(error) if error.kind() == ErrorKind::Unsupported => {
