@@ -1,6 +1,8 @@
 //! What can be done to the table. Command line, contract and screens call these and print what
 //! comes out.
 
+use std::cmp::Ordering;
+
 use ctnetlink::{
     Change, Client, Dump, DumpOutcome, DumpRequest, Entry, Error, ErrorKind, GlobalStats, Key,
     Labels, Masked, ProtoInfo, Protocol, Status, Table, TcpInfo, TcpState, Update,
@@ -8,6 +10,7 @@ use ctnetlink::{
 
 use crate::failure::Failure;
 use crate::select::Selection;
+use crate::top::Top;
 
 /// How often a dump that was interrupted is begun anew.
 pub const ATTEMPTS: u32 = 3;
@@ -82,6 +85,33 @@ fn read(
         selected,
         outcome: dump.outcome(),
     })
+}
+
+/// The first selected entries of an order, all without a limit. An interrupted dump is begun anew.
+/// `progress` is told how many have been read.
+pub fn first(
+    client: &Client,
+    table: Table,
+    selection: &Selection,
+    limit: Option<usize>,
+    order: impl Fn(&Entry, &Entry) -> Ordering + Copy,
+    mut progress: impl FnMut(u64),
+) -> Result<(Vec<Entry>, Listed), Failure> {
+    let request = DumpRequest {
+        table,
+        filter: selection.kernel_filter(),
+    };
+    let fresh = || (Top::new(limit, order), 0, 0);
+    let ((top, _, selected), outcome) =
+        client.fold(&request, ATTEMPTS, fresh, |(top, read, selected), entry| {
+            *read += 1;
+            progress(*read);
+            if selection.matches(entry) {
+                *selected += 1;
+                top.offer(entry);
+            }
+        })?;
+    Ok((top.into_sorted(), Listed { selected, outcome }))
 }
 
 /// Counts the selected entries.

@@ -191,21 +191,22 @@ fn sort(
         let order = column.compare(a, b, now);
         if reverse { order.reverse() } else { order }
     };
-    let mut top = Top::new(args.limit, order);
-    let mut done = 0;
-    let mut each = |entry: &Entry| {
-        top.offer(entry);
-        done += 1;
-        progress.at(done);
-        Ok(ControlFlow::Continue(()))
-    };
-    let listed = if args.zero {
-        actions::list_and_zero(client, selection, each)?
+    let (entries, listed) = if args.zero {
+        // The counters are gone once they are read: there is no beginning anew.
+        let mut top = Top::new(None, order);
+        let listed = actions::list_and_zero(client, selection, |entry| {
+            top.offer(entry);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        (top.into_sorted(), listed)
     } else {
-        actions::list(client, args.table.into(), selection, &mut each)?
+        let (table, limit) = (args.table.into(), args.limit);
+        actions::first(client, table, selection, limit, order, |read| {
+            progress.at(read)
+        })?
     };
-    for entry in top.into_sorted() {
-        printer.print(&entry)?;
+    for entry in &entries {
+        printer.print(entry)?;
     }
     Ok(listed)
 }
