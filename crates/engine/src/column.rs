@@ -276,11 +276,7 @@ impl Column {
             Self::PacketsOrig => counter(entry.counters_orig, |c| c.packets),
             Self::PacketsReply => counter(entry.counters_reply, |c| c.packets),
             Self::Timeout => entry.timeout.map(u64::from),
-            Self::Age => {
-                let times = entry.timestamps?;
-                let end = times.stop.filter(|&stop| stop != 0).unwrap_or(now);
-                Some(end.saturating_sub(times.start?) / 1_000_000_000)
-            }
+            Self::Age => entry.age(now),
             _ => None,
         }
     }

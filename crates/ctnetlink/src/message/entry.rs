@@ -217,6 +217,31 @@ impl Entry {
         self.status.is_some_and(|status| status.intersects(nat)) || self.reply != self.orig.mirror()
     }
 
+    /// Whether the source is translated: the status says so, or the answers do not go to it.
+    pub fn is_source_nat(&self) -> bool {
+        let mirror = self.orig.mirror();
+        self.has_status(Status::SRC_NAT)
+            || self.reply.dst != mirror.dst
+            || self.reply.dst_port() != mirror.dst_port()
+    }
+
+    /// Whether the destination is translated: the status says so, or the answers come from
+    /// elsewhere.
+    pub fn is_destination_nat(&self) -> bool {
+        let mirror = self.orig.mirror();
+        self.has_status(Status::DST_NAT)
+            || self.reply.src != mirror.src
+            || self.reply.src_port() != mirror.src_port()
+    }
+
+    /// Seconds from its begin to its end, or to `now` while it lives; `now` is in nanoseconds
+    /// since the epoch. `None` where timestamps are off.
+    pub fn age(&self, now: u64) -> Option<u64> {
+        let times = self.timestamps?;
+        let end = times.stop.filter(|&stop| stop != 0).unwrap_or(now);
+        Some(end.saturating_sub(times.start?) / 1_000_000_000)
+    }
+
     /// Whether `bits` are all set in the status.
     pub fn has_status(&self, bits: Status) -> bool {
         self.status.is_some_and(|status| status.contains(bits))

@@ -1,0 +1,196 @@
+//! A query made ready to be asked of millions of entries: no heap, no names, the cheapest tests
+//! first.
+
+use std::net::IpAddr;
+
+use ctnetlink::Entry;
+
+use crate::expr::{Expr, Property, Test, TextField};
+use crate::glob::Glob;
+use crate::scalar::{Scalar, Set};
+
+#[derive(Clone, Debug)]
+pub(crate) enum Predicate {
+    Always,
+    Never,
+    All(Box<[Self]>),
+    Any(Box<[Self]>),
+    Number {
+        scalar: Scalar,
+        absent: bool,
+        ranges: Box<[(u64, u64)]>,
+    },
+    Address {
+        scalar: Scalar,
+        absent: bool,
+        v4: Box<[(u32, u32)]>,
+        v6: Box<[(u128, u128)]>,
+    },
+    Labels {
+        any: u128,
+        holds: bool,
+    },
+    Text {
+        field: TextField,
+        globs: Box<[Glob]>,
+        holds: bool,
+    },
+    Nat {
+        holds: bool,
+    },
+    SourceNat {
+        holds: bool,
+    },
+    DestinationNat {
+        holds: bool,
+    },
+}
+
+impl Predicate {
+    pub(crate) fn new(expr: &Expr) -> Self {
+        match expr {
+            Expr::All => Self::Always,
+            Expr::Nothing => Self::Never,
+            Expr::And(parts) => Self::All(compiled(parts)),
+            Expr::Or(parts) => Self::Any(compiled(parts)),
+            Expr::Test(Test::Value(scalar, set)) => Self::value(*scalar, set),
+            Expr::Test(Test::Property { property, holds }) => {
+                let holds = *holds;
+                match property {
+                    Property::Labels(any) => Self::Labels { any: *any, holds },
+                    Property::Text(field, globs) => Self::Text {
+                        field: *field,
+                        globs: globs.clone().into(),
+                        holds,
+                    },
+                    Property::Nat => Self::Nat { holds },
+                    Property::SourceNat => Self::SourceNat { holds },
+                    Property::DestinationNat => Self::DestinationNat { holds },
+                }
+            }
+        }
+    }
+
+    fn value(scalar: Scalar, set: &Set) -> Self {
+        let absent = set.absent;
+        if scalar.is_address() {
+            let v4 = set.numbers.as_slice().iter();
+            return Self::Address {
+                scalar,
+                absent,
+                v4: v4
+                    .map(|&(first, last)| (narrow32(first), narrow32(last)))
+                    .collect(),
+                v6: set.v6.as_slice().into(),
+            };
+        }
+        let ranges = set.numbers.as_slice().iter();
+        Self::Number {
+            scalar,
+            absent,
+            ranges: ranges
+                .map(|&(first, last)| (narrow64(first), narrow64(last)))
+                .collect(),
+        }
+    }
+
+    /// Whether an entry is such; `now` is in nanoseconds since the epoch.
+    pub(crate) fn matches(&self, entry: &Entry, now: u64) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::All(parts) => parts.iter().all(|part| part.matches(entry, now)),
+            Self::Any(parts) => parts.iter().any(|part| part.matches(entry, now)),
+            Self::Number {
+                scalar,
+                absent,
+                ranges,
+            } => match scalar.number(entry, now) {
+                Some(number) => contains(ranges, number),
+                None => *absent,
+            },
+            Self::Address {
+                scalar,
+                absent,
+                v4,
+                v6,
+            } => match scalar.address(entry) {
+                Some(IpAddr::V4(address)) => contains(v4, address.into()),
+                Some(IpAddr::V6(address)) => contains(v6, address.into()),
+                None => *absent,
+            },
+            Self::Labels { any, holds } => {
+                let labels = entry.labels.unwrap_or_default().bits();
+                (labels & any != 0) == *holds
+            }
+            Self::Text {
+                field,
+                globs,
+                holds,
+            } => {
+                let text = match field {
+                    TextField::Helper => entry.helper.as_deref(),
+                    TextField::Secctx => entry
+                        .extra
+                        .as_ref()
+                        .and_then(|extra| extra.secctx.as_deref()),
+                };
+                let is_like = text.is_some_and(|text| {
+                    globs.is_empty() || globs.iter().any(|glob| glob.matches(text))
+                });
+                is_like == *holds
+            }
+            Self::Nat { holds } => entry.is_nat() == *holds,
+            Self::SourceNat { holds } => entry.is_source_nat() == *holds,
+            Self::DestinationNat { holds } => entry.is_destination_nat() == *holds,
+        }
+    }
+
+    /// What a test costs beside others.
+    fn cost(&self) -> u32 {
+        match self {
+            Self::Always | Self::Never => 0,
+            Self::Number { .. } => 1,
+            Self::Address { .. } | Self::Labels { .. } => 2,
+            Self::Nat { .. } | Self::SourceNat { .. } | Self::DestinationNat { .. } => 4,
+            Self::Text { globs, .. } => 8 + globs.len() as u32,
+            Self::All(parts) | Self::Any(parts) => parts
+                .iter()
+                .fold(1, |cost, part| part.cost().saturating_add(cost)),
+        }
+    }
+}
+
+fn compiled(parts: &[Expr]) -> Box<[Predicate]> {
+    let mut parts: Vec<Predicate> = parts.iter().map(Predicate::new).collect();
+    parts.sort_by_key(Predicate::cost);
+    parts.into()
+}
+
+/// Whether a number is in one of the ranges, which ascend.
+#[inline]
+fn contains<T: Copy + Ord>(ranges: &[(T, T)], number: T) -> bool {
+    match ranges {
+        [] => false,
+        [(first, last)] => *first <= number && number <= *last,
+        // Few are looked through faster than halved.
+        _ if ranges.len() <= 6 => ranges
+            .iter()
+            .any(|&(first, last)| first <= number && number <= last),
+        _ => {
+            let after = ranges.partition_point(|&(first, _)| first <= number);
+            after
+                .checked_sub(1)
+                .and_then(|index| ranges.get(index))
+                .is_some_and(|&(_, last)| number <= last)
+        }
+    }
+}
+
+fn narrow32(number: u128) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn narrow64(number: u128) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
