@@ -156,7 +156,7 @@ impl Client {
 
     /// Reads entries as a stream.
     pub fn dump(&self, request: &DumpRequest) -> Result<Dump, Error> {
-        Dump::start(self.dumper(), *request, false)
+        Dump::start(self.dumper(), request, false)
     }
 
     /// Reads entries and sets their counters to zero in the same step.
@@ -165,7 +165,7 @@ impl Client {
     /// outside the filter would lose their counters too.
     pub fn dump_and_zero(&self, filter: &Filter) -> Result<Dump, Error> {
         self.features.require_exact(filter, Operation::Dump)?;
-        Dump::start(self.dumper(), (*filter).into(), true)
+        Dump::start(self.dumper(), &(*filter).into(), true)
     }
 
     /// Exactly what the kernel sends for a filter.
@@ -175,7 +175,8 @@ impl Client {
         family: Option<Family>,
         zero: bool,
     ) -> Result<Dump, Error> {
-        Dump::start_unchecked(self.dumper(), filter, family, zero)
+        let filter = Filter { family, ..*filter };
+        Dump::start_unchecked(self.dumper(), filter, zero)
     }
 
     fn dumper(&self) -> Dumper {

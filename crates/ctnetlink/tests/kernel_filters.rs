@@ -8,8 +8,8 @@ mod own;
 use std::collections::HashSet;
 
 use ctnetlink::{
-    Entry, ErrorKind, Family, Filter, Key, L4, Masked, NewEntry, Protocol, Status, Tuple,
-    TupleFilter, Zone,
+    DumpRequest, Entry, ErrorKind, Family, Filter, Key, L4, Masked, NewEntry, Protocol, Status,
+    Tuple, TupleFilter, Zone,
 };
 use own::{Outcome, entries};
 use proptest::prelude::*;
@@ -101,6 +101,39 @@ fn a_filtered_dump_is_the_whole_dump_filtered() -> Outcome {
         prop_assert_eq!(names(&found), matching(&all, &filter));
         prop_assert_eq!(found.len(), names(&found).len());
         prop_assert!(outcome.complete);
+        Ok(())
+    })?;
+    Ok(())
+}
+
+#[test]
+fn a_dump_of_a_union_is_the_whole_dump_filtered_and_every_entry_once() -> Outcome {
+    let own = own!();
+    let table: Vec<NewEntry> = (0..300).map(testkit::fill::entry).collect();
+    let mut runner = TestRunner::new(Config {
+        cases: 120,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let tables = proptest::sample::subsequence(table.clone(), 150..=300);
+    let unions = proptest::collection::vec(filters(table), 1..=6);
+    runner.run(&(tables, unions), |(table, filters)| {
+        let fail = |error: ctnetlink::Error| TestCaseError::fail(error.to_string());
+        own.client.flush(&Filter::any()).map_err(fail)?;
+        testkit::fill::fill_with(&own.client, table).map_err(fail)?;
+        let all = own.all().map_err(fail)?;
+        let union: HashSet<_> = filters.iter().flat_map(|f| matching(&all, f)).collect();
+        let count = filters.len() as u32;
+        let request = DumpRequest::from(filters);
+        let dump = own.client.dump(&request);
+        let (found, outcome) = dump.and_then(ctnetlink::Dump::collect).map_err(fail)?;
+        prop_assert_eq!(names(&found), union);
+        prop_assert_eq!(found.len(), names(&found).len());
+        prop_assert!(found.iter().all(|entry| request.matches(entry)));
+        prop_assert!(outcome.complete);
+        prop_assert!(outcome.requests <= 2 * count + outcome.fallbacks);
+        // Wide requests, of which a kernel that cannot compare needs one.
+        prop_assert!(outcome.fallbacks <= 1);
         Ok(())
     })?;
     Ok(())

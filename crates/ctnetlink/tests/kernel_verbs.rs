@@ -587,10 +587,10 @@ fn the_other_lists_are_read() -> Outcome {
     for table in [Table::Dying, Table::Unconfirmed] {
         let request = DumpRequest {
             table,
-            filter: Filter {
+            filters: vec![Filter {
                 protocol: Some(Protocol::TCP),
                 ..Filter::any()
-            },
+            }],
         };
         assert!(entries(own.client.dump(&request))?.is_empty(), "{table:?}");
     }

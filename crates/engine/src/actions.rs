@@ -37,9 +37,9 @@ pub fn list(
     selection: &Selection,
     each: impl FnMut(&Entry) -> Result<Flow, Failure>,
 ) -> Result<Listed, Failure> {
-    let filter = selection.kernel_filter();
+    let filters = vec![selection.kernel_filter()];
     read(
-        client.dump(&DumpRequest { table, filter })?,
+        client.dump(&DumpRequest { table, filters })?,
         selection,
         each,
     )
@@ -99,7 +99,7 @@ pub fn first(
 ) -> Result<(Vec<Entry>, Listed), Failure> {
     let request = DumpRequest {
         table,
-        filter: selection.kernel_filter(),
+        filters: vec![selection.kernel_filter()],
     };
     let fresh = || (Top::new(limit, order), 0, 0);
     let ((top, _, selected), outcome) =
@@ -347,7 +347,7 @@ fn fold<S>(
 ) -> Result<(S, DumpOutcome), Failure> {
     let request = DumpRequest {
         table: Table::Conntrack,
-        filter: selection.kernel_filter(),
+        filters: vec![selection.kernel_filter()],
     };
     let ((state, _), outcome) = client.fold(
         &request,

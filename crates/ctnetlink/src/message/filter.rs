@@ -26,6 +26,24 @@ impl Masked {
     pub const fn matches(self, bits: u32) -> bool {
         (bits ^ self.value) & self.mask == 0
     }
+
+    /// Whether everything that agrees with this agrees with the other.
+    const fn implies(self, other: Self) -> bool {
+        other.mask & !self.mask == 0 && (self.value ^ other.value) & other.mask == 0
+    }
+
+    /// The same without bits that do not count; `None` if none counts.
+    const fn reduced(self) -> Option<Self> {
+        let Self { value, mask } = self;
+        if mask == 0 {
+            None
+        } else {
+            Some(Self {
+                value: value & mask,
+                mask,
+            })
+        }
+    }
 }
 
 /// What one direction's tuple must be; `None` is anything.
@@ -71,18 +89,41 @@ impl TupleFilter {
         *self == Self::default()
     }
 
-    fn has_l4(&self) -> bool {
-        !Self {
-            src: None,
-            dst: None,
-            ..*self
+    fn implies(&self, other: &Self) -> bool {
+        same_where_said(self.src, other.src)
+            && same_where_said(self.dst, other.dst)
+            && same_where_said(self.src_port, other.src_port)
+            && same_where_said(self.dst_port, other.dst_port)
+            && same_where_said(self.icmp_type, other.icmp_type)
+            && same_where_said(self.icmp_code, other.icmp_code)
+            && same_where_said(self.icmp_id, other.icmp_id)
+    }
+
+    fn common(&self, other: &Self) -> Self {
+        Self {
+            src: if_same(self.src, other.src),
+            dst: if_same(self.dst, other.dst),
+            src_port: if_same(self.src_port, other.src_port),
+            dst_port: if_same(self.dst_port, other.dst_port),
+            icmp_type: if_same(self.icmp_type, other.icmp_type),
+            icmp_code: if_same(self.icmp_code, other.icmp_code),
+            icmp_id: if_same(self.icmp_id, other.icmp_id),
         }
-        .is_any()
     }
 
     fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.src.into_iter().chain(self.dst)
     }
+}
+
+/// Whether a condition of the right side is one of the left as well.
+fn same_where_said<T: PartialEq>(left: Option<T>, right: Option<T>) -> bool {
+    right.is_none() || left == right
+}
+
+/// The condition that both have.
+fn if_same<T: PartialEq>(left: Option<T>, right: Option<T>) -> Option<T> {
+    if left == right { left } else { None }
 }
 
 /// What the kernel can select entries by. Everything given must hold.
@@ -146,6 +187,69 @@ impl Filter {
                 .is_none_or(|status| status.matches(entry.status.unwrap_or_default().bits()))
     }
 
+    /// Whether every entry that matches this filter matches `other` too. `false` may also mean that
+    /// the two do not show it: no values are combined.
+    pub fn implies(&self, other: &Self) -> bool {
+        let bits = |mine: Option<Masked>, other: Option<Masked>| {
+            other.and_then(Masked::reduced).is_none_or(|other| {
+                let mine = mine.unwrap_or(Masked { value: 0, mask: 0 });
+                mine.implies(other)
+            })
+        };
+        other
+            .family
+            .is_none_or(|wanted| self.families().all(|family| family == wanted))
+            && same_where_said(self.protocol, other.protocol)
+            && self.orig.implies(&other.orig)
+            && self.reply.implies(&other.reply)
+            && same_where_said(self.zone, other.zone)
+            && bits(self.mark, other.mark)
+            && bits(self.status, other.status)
+    }
+
+    /// The conditions that both filters have.
+    pub(crate) fn common(&self, other: &Self) -> Self {
+        Self {
+            family: if_same(self.family, other.family),
+            protocol: if_same(self.protocol, other.protocol),
+            orig: self.orig.common(&other.orig),
+            reply: self.reply.common(&other.reply),
+            zone: if_same(self.zone, other.zone),
+            mark: if_same(self.mark, other.mark),
+            status: if_same(self.status, other.status),
+        }
+    }
+
+    /// What of it never changes in an entry: all but mark and status.
+    pub(crate) const fn lasting(mut self) -> Self {
+        self.mark = None;
+        self.status = None;
+        self
+    }
+
+    /// What of it the kernel compares.
+    pub(crate) fn in_kernel(mut self) -> Self {
+        let (ports, icmp) = match self.protocol {
+            Some(Protocol::TCP | Protocol::UDP) => (true, false),
+            Some(Protocol::ICMP | Protocol::ICMPV6) => (false, true),
+            _ => (false, false),
+        };
+        for tuple in [&mut self.orig, &mut self.reply] {
+            *tuple = TupleFilter {
+                src: tuple.src,
+                dst: tuple.dst,
+                src_port: tuple.src_port.filter(|_| ports),
+                dst_port: tuple.dst_port.filter(|_| ports),
+                icmp_type: tuple.icmp_type.filter(|_| icmp),
+                icmp_code: tuple.icmp_code.filter(|_| icmp),
+                icmp_id: tuple.icmp_id.filter(|_| icmp),
+            };
+        }
+        self.mark = self.mark.and_then(Masked::reduced);
+        self.status = self.status.and_then(Masked::reduced);
+        self
+    }
+
     /// The families in which an entry can match: none if two addresses contradict each other.
     /// Both for ICMP: nothing keeps its number out of an IPv6 packet, nor the kernel from
     /// tracking it.
@@ -181,17 +285,8 @@ impl Filter {
     /// Whether the kernel compares everything that it says. Ports of SCTP, DCCP and UDP-Lite,
     /// and ports without a protocol, it does not.
     pub(crate) fn is_exact_in_kernel(&self) -> bool {
-        let icmp = |tuple: &TupleFilter| {
-            tuple.icmp_type.is_some() || tuple.icmp_code.is_some() || tuple.icmp_id.is_some()
-        };
-        let ports = |tuple: &TupleFilter| tuple.src_port.is_some() || tuple.dst_port.is_some();
-        [&self.orig, &self.reply]
-            .into_iter()
-            .all(|tuple| match self.protocol {
-                Some(Protocol::TCP | Protocol::UDP) => !icmp(tuple),
-                Some(Protocol::ICMP | Protocol::ICMPV6) => !ports(tuple),
-                _ => !tuple.has_l4(),
-            })
+        let compared = self.in_kernel();
+        (self.orig, self.reply) == (compared.orig, compared.reply)
     }
 
     fn addresses(&self) -> impl Iterator<Item = IpAddr> {
