@@ -4,16 +4,16 @@
 use std::cmp::Ordering;
 
 use ctnetlink::{
-    Change, Client, Dump, DumpOutcome, DumpRequest, Entry, Error, ErrorKind, GlobalStats, Key,
-    Labels, Masked, ProtoInfo, Protocol, Status, Table, TcpInfo, TcpState, Update,
+    Change, Client, DumpOutcome, Entry, Error, ErrorKind, GlobalStats, Key, Labels, Masked,
+    ProtoInfo, Protocol, Status, Table, TcpInfo, TcpState, Update,
 };
 
-use crate::failure::Failure;
-use crate::select::Selection;
-use crate::top::Top;
+use query::Query;
 
-/// How often a dump that was interrupted is begun anew.
-pub const ATTEMPTS: u32 = 3;
+use crate::failure::Failure;
+use crate::session::Session;
+use crate::source::{self, Entries, Source};
+use crate::top::Top;
 
 /// What reading the table found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,22 +27,17 @@ pub struct Listed {
 /// Whether to go on reading.
 pub type Flow = std::ops::ControlFlow<()>;
 
-/// Reads the selected entries one by one, as they come from the kernel; nothing is kept.
+/// Reads the selected entries one by one, as they come; nothing is kept.
 ///
 /// What has been given out cannot be taken back, so an interrupted dump is not begun anew: the
 /// outcome says that it is not complete.
 pub fn list(
-    client: &Client,
+    source: &Source,
     table: Table,
-    selection: &Selection,
+    query: &Query,
     each: impl FnMut(&Entry) -> Result<Flow, Failure>,
 ) -> Result<Listed, Failure> {
-    let filters = vec![selection.kernel_filter()];
-    read(
-        client.dump(&DumpRequest { table, filters })?,
-        selection,
-        each,
-    )
+    read(source.entries(table, query)?, query, each)
 }
 
 /// Reads the selected entries and sets their counters to zero.
@@ -50,31 +45,34 @@ pub fn list(
 /// It reads to the end whatever `each` says: the counters are gone by then.
 pub fn list_and_zero(
     client: &Client,
-    selection: &Selection,
+    query: &Query,
     mut each: impl FnMut(&Entry) -> Result<Flow, Failure>,
 ) -> Result<Listed, Failure> {
-    if !selection.is_exact_in_kernel() {
-        return Err(Failure::new(
-            "unsupported",
-            "the kernel cannot select so when it sets counters to zero, and would zero more",
-            "select by family, protocol, single addresses and ports, zone, one mark, or status",
-        ));
-    }
-    read(
-        client.dump_and_zero(&selection.kernel_filter())?,
-        selection,
-        |entry| each(entry).map(|_| Flow::Continue(())),
-    )
+    let filter = match query.filters() {
+        [filter] if query.is_exact_in_kernel() => filter,
+        _ => {
+            return Err(Failure::new(
+                "unsupported",
+                "the kernel cannot select so when it sets counters to zero, and would zero more",
+                "select by family, protocol, single addresses and ports, zone, one mark, or status",
+            ));
+        }
+    };
+    let dump = client.dump_and_zero(filter)?;
+    read(Entries::Kernel(Box::new(dump)), query, |entry| {
+        each(entry).map(|_| Flow::Continue(()))
+    })
 }
 
 fn read(
-    mut dump: Dump,
-    selection: &Selection,
+    mut entries: Entries,
+    query: &Query,
     mut each: impl FnMut(&Entry) -> Result<Flow, Failure>,
 ) -> Result<Listed, Failure> {
+    let now = crate::now();
     let mut selected = 0;
-    while let Some(entry) = dump.next_entry()? {
-        if selection.matches(entry) {
+    while let Some(entry) = entries.next_entry()? {
+        if query.matches(entry, now) {
             selected += 1;
             if each(entry)?.is_break() {
                 break;
@@ -83,44 +81,33 @@ fn read(
     }
     Ok(Listed {
         selected,
-        outcome: dump.outcome(),
+        outcome: entries.outcome(),
     })
 }
 
 /// The first selected entries of an order, all without a limit. An interrupted dump is begun anew.
 /// `progress` is told how many have been read.
 pub fn first(
-    client: &Client,
+    source: &Source,
     table: Table,
-    selection: &Selection,
+    query: &Query,
     limit: Option<usize>,
     order: impl Fn(&Entry, &Entry) -> Ordering + Copy,
-    mut progress: impl FnMut(u64),
+    progress: impl FnMut(u64),
 ) -> Result<(Vec<Entry>, Listed), Failure> {
-    let request = DumpRequest {
-        table,
-        filters: vec![selection.kernel_filter()],
-    };
-    let fresh = || (Top::new(limit, order), 0, 0);
-    let ((top, _, selected), outcome) =
-        client.fold(&request, ATTEMPTS, fresh, |(top, read, selected), entry| {
-            *read += 1;
-            progress(*read);
-            if selection.matches(entry) {
-                *selected += 1;
-                top.offer(entry);
-            }
+    let fresh = || (Top::new(limit, order), 0);
+    let ((top, selected), outcome) =
+        source.fold(table, query, progress, fresh, |(top, selected), entry| {
+            *selected += 1;
+            top.offer(entry);
         })?;
     Ok((top.into_sorted(), Listed { selected, outcome }))
 }
 
 /// Counts the selected entries.
-pub fn count(
-    client: &Client,
-    selection: &Selection,
-    progress: impl FnMut(u64),
-) -> Result<Listed, Failure> {
-    let (selected, outcome) = fold(client, selection, progress, || 0, |count, _| *count += 1)?;
+pub fn count(source: &Source, query: &Query, progress: impl FnMut(u64)) -> Result<Listed, Failure> {
+    let step = |count: &mut u64, _: &Entry| *count += 1;
+    let (selected, outcome) = source.fold(Table::Conntrack, query, progress, || 0, step)?;
     Ok(Listed { selected, outcome })
 }
 
@@ -191,18 +178,23 @@ pub struct Named {
     pub keys: Vec<Key>,
     /// How the dump went.
     pub outcome: DumpOutcome,
+    /// Whether one of them is the remote session that we run in.
+    pub has_own_session: bool,
 }
 
 /// Reads the names of the selected entries. `progress` is told how many have been read.
-pub fn keys(
-    client: &Client,
-    selection: &Selection,
-    progress: impl FnMut(u64),
-) -> Result<Named, Failure> {
-    let (keys, outcome) = fold(client, selection, progress, Vec::new, |keys, entry| {
-        keys.push(entry.key())
-    })?;
-    Ok(Named::new(keys, outcome))
+pub fn keys(client: &Client, query: &Query, progress: impl FnMut(u64)) -> Result<Named, Failure> {
+    let session = Session::own();
+    let fresh = || (Vec::new(), false);
+    let ((keys, has_own_session), outcome) =
+        fold(client, query, progress, fresh, |(keys, own), entry| {
+            keys.push(entry.key());
+            *own |= session.is_some_and(|session| session.is(entry));
+        })?;
+    Ok(Named {
+        has_own_session,
+        ..Named::new(keys, outcome)
+    })
 }
 
 impl Named {
@@ -210,7 +202,11 @@ impl Named {
     pub(crate) fn new(mut keys: Vec<Key>, outcome: DumpOutcome) -> Self {
         keys.sort_unstable();
         keys.dedup();
-        Self { keys, outcome }
+        Self {
+            keys,
+            outcome,
+            has_own_session: false,
+        }
     }
 }
 
@@ -278,13 +274,13 @@ fn can_have(edit: &Edit, entry: &Entry) -> bool {
 /// have been made.
 pub fn update(
     client: &Client,
-    selection: &Selection,
+    query: &Query,
     edit: &Edit,
     progress: impl FnMut(u64),
 ) -> Result<Changed, Failure> {
     let (mut changes, outcome) = fold(
         client,
-        selection,
+        query,
         |_| {},
         Vec::new,
         |changes, entry| {
@@ -309,7 +305,7 @@ pub fn update(
             Failure::new(
                 "invalid",
                 "only TCP connections have a TCP state",
-                "select them with --proto tcp",
+                "add tcp to the query",
             )
         });
     }
@@ -336,30 +332,14 @@ fn apply(
     changed
 }
 
-/// Reads the selected entries into a value, beginning anew when the dump was interrupted.
-/// `progress` is told how many have been read.
+/// Reads the kernel's selected entries into a value, beginning anew when the dump was interrupted.
 fn fold<S>(
     client: &Client,
-    selection: &Selection,
-    mut progress: impl FnMut(u64),
+    query: &Query,
+    progress: impl FnMut(u64),
     fresh: impl Fn() -> S,
-    mut step: impl FnMut(&mut S, &Entry),
+    step: impl FnMut(&mut S, &Entry),
 ) -> Result<(S, DumpOutcome), Failure> {
-    let request = DumpRequest {
-        table: Table::Conntrack,
-        filters: vec![selection.kernel_filter()],
-    };
-    let ((state, _), outcome) = client.fold(
-        &request,
-        ATTEMPTS,
-        || (fresh(), 0),
-        |(state, read), entry| {
-            *read += 1;
-            progress(*read);
-            if selection.matches(entry) {
-                step(state, entry);
-            }
-        },
-    )?;
-    Ok((state, outcome))
+    let open = || Entries::of_kernel(client, Table::Conntrack, query);
+    source::fold(open, query, progress, fresh, step)
 }

@@ -16,6 +16,23 @@ pub struct Failure {
     pub message: String,
     /// What to do about it, one line.
     pub hint: String,
+    /// Where in a text it is, if it is about one.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Box<Place>>,
+}
+
+/// A place in a query.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Place {
+    /// Where it begins, in characters.
+    pub offset: usize,
+    /// How many characters; 0 at the end of the text.
+    pub length: usize,
+    /// What could have stood there.
+    pub expected: Vec<String>,
+    /// The text with the place marked below it: two lines.
+    #[serde(skip)]
+    pub marked: String,
 }
 
 impl Failure {
@@ -25,6 +42,20 @@ impl Failure {
             code,
             message: message.into(),
             hint: hint.into(),
+            place: None,
+        }
+    }
+
+    /// What is wrong with a query, and where.
+    pub fn of_query(error: &query::QueryError, text: &str) -> Self {
+        Self {
+            place: Some(Box::new(Place {
+                offset: error.offset,
+                length: error.length,
+                expected: error.expected.clone(),
+                marked: error.marked(text),
+            })),
+            ..Self::new(error.code, &error.message, &error.hint)
         }
     }
 }

@@ -8,11 +8,24 @@ pub mod failure;
 pub mod marks;
 pub mod netdata;
 pub mod render;
-pub mod select;
+pub mod session;
+pub mod source;
 pub mod top;
+pub mod vocabulary;
 
 pub use column::{Column, Style};
 pub use config::Config;
 pub use failure::Failure;
-pub use select::Selection;
+pub use query::Query;
+pub use source::Source;
 pub use top::Top;
+pub use vocabulary::vocabulary;
+
+/// Nanoseconds since the epoch.
+pub fn now() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| {
+            u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+        })
+}

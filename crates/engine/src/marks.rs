@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use query::MarkNames;
+
 use crate::config;
 
 /// The longest list of applications that is read: nDPI's has a few hundred lines.
@@ -39,6 +41,19 @@ impl Marks {
             application,
             uplink: Field::new(&config.uplink),
         }
+    }
+
+    /// What the query language calls by these names.
+    pub fn vocabulary(&self) -> [MarkNames; 3] {
+        [&self.uplink, &self.application, &self.class].map(|field| MarkNames {
+            shift: field.shift,
+            mask: field.mask,
+            names: field
+                .names
+                .iter()
+                .map(|(&number, name)| (number, name.clone()))
+                .collect(),
+        })
     }
 
     /// The traffic class (`prio`).

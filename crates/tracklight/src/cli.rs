@@ -1,5 +1,7 @@
 //! The command line: what there is, without doing any of it.
 
+use std::path::PathBuf;
+
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -50,6 +52,14 @@ pub(crate) struct Global {
         help_heading = "Global options"
     )]
     pub(crate) netns: Option<String>,
+    /// Configuration file [default: $TRACKLIGHT_CONFIG, else /etc/tracklight/tracklight.toml]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
+    pub(crate) config: Option<PathBuf>,
     /// When to use colour
     #[arg(
         long,
@@ -97,6 +107,8 @@ pub(crate) enum Command {
     Count(commands::count::Args),
     /// Show the kernel's counters, how full the table is, and what is switched off
     Stats(commands::stats::Args),
+    /// Explain a query, complete it, or list what queries know
+    Query(commands::query::Args),
     /// List protocols and their states
     Protocols(commands::protocols::Args),
     /// Connections that helpers expect

@@ -26,6 +26,7 @@ fn status(code: &str) -> u8 {
     match code {
         "not-found" | "refused" | "exists" | "busy" | "table-full" => 1,
         "usage" | "no-namespace" => 2,
+        _ if code.starts_with("query-") => 2,
         "permission-denied" | "not-permitted" | "user-namespace-forbidden" => 3,
         _ => 4,
     }
@@ -79,6 +80,10 @@ pub(crate) fn print(failure: &Failure) {
         "{red}tracklight:{red:#} {} [{}]",
         failure.message, failure.code
     );
+    if let Some(place) = &failure.place {
+        let (text, mark) = place.marked.split_once('\n').unwrap_or_default();
+        let _ = writeln!(err, "  {text}\n  {red}{mark}{red:#}");
+    }
     if !failure.hint.is_empty() {
         let _ = writeln!(err, "{cyan}  hint:{cyan:#} {}", failure.hint);
     }

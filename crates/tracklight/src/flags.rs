@@ -3,16 +3,12 @@
 use std::net::IpAddr;
 
 use clap::{Args, ValueEnum};
-use ctnetlink::{
-    Client, Direction, Family, HelperName, Key, L4, Labels, Namespace, Protocol, Tuple, Zone,
-};
-use engine::Failure;
-use engine::select::{
-    Mark, Nat, Ports, Selection, Side, StateName, StatusIs, parse_family, parse_net, parse_protocol,
-};
-use ipnet::IpNet;
+use ctnetlink::{Client, Direction, Key, L4, Masked, Namespace, Protocol, Tuple, Zone};
+use engine::{Config, Failure, Query, Source};
+use query::{Field, Kind, Vocabulary};
 
 use crate::cli::Global;
+use crate::values::{Mark, StatusIs, parse_protocol};
 
 /// Opens the table that the global flags name.
 pub(crate) fn open(global: &Global) -> Result<Client, Failure> {
@@ -22,41 +18,62 @@ pub(crate) fn open(global: &Global) -> Result<Client, Failure> {
     }
 }
 
-/// Which entries. Values in a list are alternatives; all flags must hold.
+/// The table that commands read: the kernel's.
+pub(crate) fn source(global: &Global) -> Result<Source, Failure> {
+    open(global).map(Source::Kernel)
+}
+
+/// Which entries: a query, and flags as shorthands for parts of one.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Which entries")]
 pub(crate) struct FilterArgs {
+    /// Which entries, in the query language: src in 10.0.0.0/8 and bytes > 10MB. `tracklight
+    /// query fields` lists what it knows
+    #[arg(value_name = "QUERY", help_heading = "Which entries")]
+    query: Vec<String>,
+    #[command(flatten)]
+    flags: FilterFlags,
+}
+
+/// Shorthands for parts of a query. Values in a list are alternatives; all flags must hold.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Which entries, in short")]
+pub(crate) struct FilterFlags {
     /// Protocol by name or number: tcp,udp
-    #[arg(short, long = "proto", visible_alias = "protocol", value_name = "PROTO,…",
-          value_delimiter = ',', value_parser = parse_protocol)]
-    protocols: Vec<Protocol>,
+    #[arg(
+        short,
+        long = "proto",
+        visible_alias = "protocol",
+        value_name = "PROTO,…",
+        value_delimiter = ','
+    )]
+    protocols: Vec<String>,
     /// Source address or network: 10.0.0.5 or 10.0.0.0/8
-    #[arg(short, long, value_name = "NET,…", value_delimiter = ',', value_parser = parse_net)]
-    src: Vec<IpNet>,
+    #[arg(short, long, value_name = "NET,…", value_delimiter = ',')]
+    src: Vec<String>,
     /// Destination address or network, as the opener sent it
-    #[arg(short, long, value_name = "NET,…", value_delimiter = ',', value_parser = parse_net)]
-    dst: Vec<IpNet>,
-    /// Source port or range: 1024-65535
+    #[arg(short, long, value_name = "NET,…", value_delimiter = ',')]
+    dst: Vec<String>,
+    /// Source port, range or service: 1024-65535
     #[arg(long, value_name = "PORTS,…", value_delimiter = ',')]
-    sport: Vec<Ports>,
-    /// Destination port or range: 443 or 8000-8999
+    sport: Vec<String>,
+    /// Destination port, range or service: 443 or 8000-8999
     #[arg(long, value_name = "PORTS,…", value_delimiter = ',')]
-    dport: Vec<Ports>,
+    dport: Vec<String>,
     /// Source of the reply: the true other end
-    #[arg(long, value_name = "NET,…", value_delimiter = ',', value_parser = parse_net)]
-    reply_src: Vec<IpNet>,
+    #[arg(long, value_name = "NET,…", value_delimiter = ',')]
+    reply_src: Vec<String>,
     /// Destination of the reply: the address that the other end sees
-    #[arg(long, value_name = "NET,…", value_delimiter = ',', value_parser = parse_net)]
-    reply_dst: Vec<IpNet>,
+    #[arg(long, value_name = "NET,…", value_delimiter = ',')]
+    reply_dst: Vec<String>,
     /// Source port of the reply
     #[arg(long, value_name = "PORTS,…", value_delimiter = ',')]
-    reply_sport: Vec<Ports>,
+    reply_sport: Vec<String>,
     /// Destination port of the reply
     #[arg(long, value_name = "PORTS,…", value_delimiter = ',')]
-    reply_dport: Vec<Ports>,
+    reply_dport: Vec<String>,
     /// State: ESTABLISHED,TIME_WAIT
     #[arg(long = "state", value_name = "STATE,…", value_delimiter = ',')]
-    states: Vec<StateName>,
+    states: Vec<String>,
     /// Status bits, all of them: ASSURED,!OFFLOAD or UNREPLIED
     #[arg(long, value_name = "STATUS,…", value_delimiter = ',')]
     status: Vec<StatusIs>,
@@ -75,10 +92,10 @@ pub(crate) struct FilterArgs {
         value_name = "ZONE,…",
         value_delimiter = ','
     )]
-    zones: Vec<u16>,
+    zones: Vec<String>,
     /// Address family: ipv4 or ipv6
-    #[arg(short, long, value_name = "FAMILY", value_parser = parse_family)]
-    family: Option<Family>,
+    #[arg(short, long, value_name = "FAMILY")]
+    family: Option<String>,
     /// Translated connections: any, src, dst or none
     #[arg(long, value_name = "KIND", num_args = 0..=1, default_missing_value = "any",
           require_equals = true)]
@@ -98,35 +115,107 @@ enum NatKind {
 }
 
 impl FilterArgs {
-    /// What the flags select.
-    pub(crate) fn selection(&self) -> Selection {
-        Selection {
-            family: self.family,
-            protocols: self.protocols.clone(),
-            orig: Side {
-                src: self.src.clone(),
-                dst: self.dst.clone(),
-                src_port: self.sport.clone(),
-                dst_port: self.dport.clone(),
-            },
-            reply: Side {
-                src: self.reply_src.clone(),
-                dst: self.reply_dst.clone(),
-                src_port: self.reply_sport.clone(),
-                dst_port: self.reply_dport.clone(),
-            },
-            states: self.states.clone(),
-            status: self.status.clone(),
-            marks: self.marks.clone(),
-            zones: self.zones.clone(),
-            nat: self.nat.map(|kind| match kind {
-                NatKind::Any => Nat::Any,
-                NatKind::Src => Nat::Source,
-                NatKind::Dst => Nat::Destination,
-                NatKind::None => Nat::None,
-            }),
-        }
+    /// What the query and the flags select together.
+    pub(crate) fn query(&self, global: &Global) -> Result<Query, Failure> {
+        self.flags.query(&self.query, global)
     }
+}
+
+impl FilterFlags {
+    /// What the words of a query and the flags select together. Words are joined by blanks, so
+    /// that a query need not stand in quotes.
+    pub(crate) fn query(&self, words: &[String], global: &Global) -> Result<Query, Failure> {
+        let vocabulary = vocabulary(global)?;
+        let text = words.join(" ");
+        let parse = |text: &str| {
+            Query::parse(text, &vocabulary).map_err(|error| Failure::of_query(&error, text))
+        };
+        let query = parse(&text)?;
+        let mut conditions = self.conditions(&vocabulary)?;
+        match (conditions.is_empty(), query.to_string().as_str()) {
+            (true, _) => return Ok(query),
+            (false, "") => {}
+            (false, text) => conditions.insert(0, format!("({text})")),
+        }
+        parse(&conditions.join(" and "))
+    }
+
+    /// What the flags say, in the query language.
+    fn conditions(&self, vocabulary: &Vocabulary) -> Result<Vec<String>, Failure> {
+        let lists = [
+            ("--proto", Field::Protocol, &self.protocols),
+            ("--src", Field::Src, &self.src),
+            ("--dst", Field::Dst, &self.dst),
+            ("--sport", Field::Sport, &self.sport),
+            ("--dport", Field::Dport, &self.dport),
+            ("--reply-src", Field::Peer, &self.reply_src),
+            ("--reply-dst", Field::ReplyDst, &self.reply_dst),
+            ("--reply-sport", Field::PeerPort, &self.reply_sport),
+            ("--reply-dport", Field::ReplyDport, &self.reply_dport),
+            ("--state", Field::State, &self.states),
+            ("--zone", Field::Zone, &self.zones),
+        ];
+        let mut conditions = Vec::new();
+        for (flag, field, values) in lists {
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            conditions.extend(condition(flag, field, &values, vocabulary)?);
+        }
+        let family: Vec<&str> = self.family.iter().map(String::as_str).collect();
+        conditions.extend(condition("--family", Field::Family, &family, vocabulary)?);
+        for StatusIs { bit, set } in &self.status {
+            let operator = if *set { "==" } else { "!=" };
+            let names: Vec<_> = bit.iter_names().map(|(name, _)| name).collect();
+            conditions.push(format!("status {operator} {}", names.join("")));
+        }
+        // A mask of no bits lets every mark through.
+        if !self.marks.is_empty() && self.marks.iter().all(|mark| mark.0.mask != 0) {
+            let marks = self
+                .marks
+                .iter()
+                .map(|Mark(Masked { value, mask })| match *mask {
+                    u32::MAX => format!("mark == 0x{value:x}"),
+                    mask => format!("mark & 0x{mask:x} == 0x{value:x}"),
+                });
+            conditions.push(format!("({})", marks.collect::<Vec<_>>().join(" or ")));
+        }
+        conditions.extend(self.nat.map(|kind| {
+            let word = match kind {
+                NatKind::Any => "nat",
+                NatKind::Src => "snat",
+                NatKind::Dst => "dnat",
+                NatKind::None => "not nat",
+            };
+            word.to_owned()
+        }));
+        Ok(conditions)
+    }
+}
+
+/// `field in {values}`; nothing without values.
+fn condition(
+    flag: &str,
+    field: Field,
+    values: &[&str],
+    vocabulary: &Vocabulary,
+) -> Result<Option<String>, Failure> {
+    let mut checked = Vec::new();
+    for &text in values {
+        // conntrack(8) and its friends write ranges of ports with a colon.
+        let text = match field.kind() {
+            Kind::Port => text.replace(':', "-"),
+            _ => text.to_owned(),
+        };
+        let value = query::check_value(field, &text, vocabulary);
+        checked.push(value.map_err(|(message, hint)| usage(format!("{flag}: {message}"), &hint))?);
+    }
+    Ok((!checked.is_empty()).then(|| format!("{} in {{{}}}", field.name(), checked.join(", "))))
+}
+
+/// The names that queries can use, in the namespace that the global flags name.
+pub(crate) fn vocabulary(global: &Global) -> Result<Vocabulary, Failure> {
+    let config = Config::load(global.config.as_deref())?;
+    let namespace = global.netns.as_deref().map(Namespace::parse).transpose()?;
+    Ok(engine::vocabulary(&config, namespace))
 }
 
 /// The tuples and zone of one entry.
@@ -220,26 +309,6 @@ impl TupleArgs {
             id: None,
         })
     }
-}
-
-/// Reads a helper's name.
-pub(crate) fn parse_helper(text: &str) -> Result<HelperName, String> {
-    HelperName::from(text).map_err(|_| "a helper's name has at most 15 bytes".to_owned())
-}
-
-/// Reads label numbers: `3,17`.
-pub(crate) fn parse_label(text: &str) -> Result<u8, String> {
-    text.parse()
-        .ok()
-        .filter(|&number| number < 128)
-        .ok_or_else(|| {
-            "expected the number of a label, 0 to 127 (connlabel.conf gives their names)".to_owned()
-        })
-}
-
-/// A set of labels.
-pub(crate) fn labels(numbers: &[u8]) -> Labels {
-    Labels::from_bits(numbers.iter().fold(0, |bits, &number| bits | 1 << number))
 }
 
 /// A usage error.

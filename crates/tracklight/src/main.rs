@@ -8,6 +8,7 @@ mod output;
 mod progress;
 mod table;
 mod untracked;
+mod values;
 
 use std::process::ExitCode;
 

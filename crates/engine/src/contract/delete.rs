@@ -6,7 +6,8 @@ use super::Setup;
 use super::fault::{Fault, Kind, word};
 use super::reply::Reply;
 use super::request::{Fields, Request};
-use crate::actions::{self, ATTEMPTS, Changed, Named};
+use crate::actions::{self, Changed, Named};
+use crate::source::ATTEMPTS;
 
 /// Empties the table.
 pub(super) fn flush(setup: &Setup) -> Result<Reply, Fault> {

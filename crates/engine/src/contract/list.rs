@@ -9,8 +9,8 @@ use super::reply::Reply;
 use super::request::{Fields, Request};
 use super::states::State;
 use super::top::{First, without_repetitions};
-use crate::actions::ATTEMPTS;
 use crate::marks::Marks;
+use crate::source::ATTEMPTS;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

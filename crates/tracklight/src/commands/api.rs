@@ -27,9 +27,6 @@ pub(crate) enum Call {
 pub(crate) struct Args {
     /// Which of the contract's calls; the request is read from standard input
     call: Call,
-    /// Configuration file [default: $TRACKLIGHT_CONFIG, else /etc/tracklight/tracklight.toml]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
 }
 
 /// The call whose name the program was started under: `…/connections/read`.
@@ -44,7 +41,7 @@ pub(crate) fn called_as() -> Option<Call> {
 
 /// `tracklight api`.
 pub(crate) fn run(args: &Args, global: &Global) -> ExitCode {
-    let setup = setup(args.config.as_deref(), global.netns.as_deref());
+    let setup = setup(global.config.as_deref(), global.netns.as_deref());
     answer(args.call, setup)
 }
 

@@ -5,7 +5,7 @@ use engine::actions;
 
 use crate::cli::Global;
 use crate::exit::{INCOMPLETE, Outcome, note};
-use crate::flags::{FilterArgs, open};
+use crate::flags::{FilterArgs, source};
 use crate::output::print_line;
 use crate::progress::Progress;
 use crate::untracked::note_untracked;
@@ -22,10 +22,10 @@ pub(crate) struct Args {
 /// Without a filter the kernel's own counter answers at once; it includes entries that have
 /// expired and were not collected yet.
 pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
-    let client = open(global)?;
-    let selection = args.filter.selection();
-    let known = if selection.is_any() {
-        actions::usage(&client)?.entries
+    let query = args.filter.query(global)?;
+    let source = source(global)?;
+    let known = if query.is_any() {
+        actions::usage(source.client()?)?.entries
     } else {
         None
     };
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         Some(entries) => (u64::from(entries), true),
         None => {
             let mut progress = Progress::new("reading", None);
-            let counted = actions::count(&client, &selection, |read| progress.at(read))?;
+            let counted = actions::count(&source, &query, |read| progress.at(read))?;
             (counted.selected, counted.outcome.complete)
         }
     };
@@ -42,8 +42,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         note(INCOMPLETE);
         return Ok(Outcome::Nothing);
     }
-    if count == 0 && selection.is_any() {
-        note_untracked(&client);
+    if count == 0 && query.is_any() {
+        note_untracked(source.client()?);
     }
     Ok(if count == 0 {
         Outcome::Nothing

@@ -7,11 +7,11 @@ use ctnetlink::{
     TcpState, Zone,
 };
 use engine::Failure;
-use engine::select::{StatusIs, parse_u32};
 
 use crate::cli::Global;
 use crate::exit::Outcome;
-use crate::flags::{TupleArgs, labels, open, parse_helper, parse_label, usage};
+use crate::flags::{TupleArgs, open, usage};
+use crate::values::{StatusIs, labels, parse_helper, parse_label, parse_u32};
 
 /// Flags of `tracklight create`.
 #[derive(Debug, clap::Args)]

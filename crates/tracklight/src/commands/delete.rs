@@ -2,7 +2,7 @@
 
 use ctnetlink::{Client, Table};
 use engine::actions::{self, Changed, Flow};
-use engine::{Failure, Selection};
+use engine::{Failure, Query, Source};
 
 use super::list::{Format, Printer};
 use crate::cli::Global;
@@ -41,19 +41,19 @@ pub(crate) struct Args {
 
 /// `tracklight delete`.
 pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
-    let selection = args.filter.selection();
-    require_filter(&selection, args.all, "delete")?;
+    let query = args.filter.query(global)?;
+    require_filter(&query, args.all, "delete")?;
     let client = open(global)?;
     if args.dry_run {
-        return dry_run(&client, &selection, Printer::usual(args.output, global)?);
+        return dry_run(client, &query, Printer::usual(args.output, global)?);
     }
-    delete(&client, &selection)
+    delete(&client, &query)
 }
 
 /// Reads which they are, deletes exactly those, says how many.
-pub(crate) fn delete(client: &Client, selection: &Selection) -> Result<Outcome, Failure> {
+pub(crate) fn delete(client: &Client, query: &Query) -> Result<Outcome, Failure> {
     let mut progress = Progress::new("reading", None);
-    let named = actions::keys(client, selection, |read| progress.at(read))?;
+    let named = actions::keys(client, query, |read| progress.at(read))?;
     drop(progress);
     let mut progress = Progress::new("deleting", Some(named.keys.len() as u64));
     let changed = actions::delete(client, &named, |done| progress.at(done));
@@ -62,12 +62,8 @@ pub(crate) fn delete(client: &Client, selection: &Selection) -> Result<Outcome, 
 }
 
 /// Lists what would be deleted.
-fn dry_run(
-    client: &Client,
-    selection: &Selection,
-    mut printer: Printer,
-) -> Result<Outcome, Failure> {
-    let listed = actions::list(client, Table::Conntrack, selection, |entry| {
+fn dry_run(client: Client, query: &Query, mut printer: Printer) -> Result<Outcome, Failure> {
+    let listed = actions::list(&Source::Kernel(client), Table::Conntrack, query, |entry| {
         printer.print(entry)?;
         Ok(Flow::Continue(()))
     })?;
@@ -84,16 +80,12 @@ fn dry_run(
 }
 
 /// Refuses a change of everything that was not asked for in so many words.
-pub(crate) fn require_filter(
-    selection: &Selection,
-    all: bool,
-    verb: &'static str,
-) -> Result<(), Failure> {
-    match (selection.is_any(), all) {
+pub(crate) fn require_filter(query: &Query, all: bool, verb: &'static str) -> Result<(), Failure> {
+    match (query.is_any(), all) {
         (true, false) => Err(Failure::new(
             "refused",
             format!("{verb} what? No filter was given"),
-            "say which entries (--src, --proto, …), or --all",
+            "say which entries, by a query or by flags (--src, --proto, …), or --all",
         )),
         (false, true) => Err(usage(
             "--all contradicts the filter",

@@ -9,12 +9,12 @@ use ctnetlink::{
 };
 use engine::Failure;
 use engine::render::json;
-use engine::select::{parse_family, parse_protocol};
 
 use crate::cli::Global;
 use crate::exit::{Outcome, note};
-use crate::flags::{TupleArgs, open, parse_helper, usage};
+use crate::flags::{TupleArgs, open, usage};
 use crate::output::Output;
+use crate::values::{parse_family, parse_helper, parse_protocol};
 
 /// Flags of `tracklight expect`.
 #[derive(Debug, clap::Args)]

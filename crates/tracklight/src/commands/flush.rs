@@ -23,12 +23,13 @@ pub(crate) struct Args {
 /// The kernel does it in one request and does not count; how many there were before and after is
 /// told. What it cannot select by, or has not been shown to, is deleted one by one instead.
 pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
+    let query = args.filter.query(global)?;
     let client = open(global)?;
-    let selection = args.filter.selection();
-    let filter = selection.kernel_filter();
-    if selection.is_exact_in_kernel() && filter.families().next().is_some() {
+    if let [filter] = query.filters()
+        && query.is_exact_in_kernel()
+    {
         let before = actions::usage(&client)?.entries;
-        match client.flush(&filter) {
+        match client.flush(filter) {
             Ok(()) => {
                 let counts = before.zip(actions::usage(&client)?.entries);
                 print_line(&counts.map_or("flushed".to_owned(), |(before, left)| {
@@ -44,5 +45,5 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
             Err(error) => return Err(error.into()),
         }
     }
-    delete(&client, &selection)
+    delete(&client, &query)
 }

@@ -1,11 +1,10 @@
 //! `tracklight get`.
 
 use ctnetlink::Direction;
-use engine::Failure;
 use engine::column::{Column, Style};
 use engine::render::json;
+use engine::{Failure, now as nanoseconds_now};
 
-use super::list::nanoseconds_now;
 use crate::cli::Global;
 use crate::exit::Outcome;
 use crate::flags::{TupleArgs, open};

@@ -1,17 +1,17 @@
 //! `tracklight list`.
 
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
-use ctnetlink::{Client, Entry};
+use ctnetlink::Entry;
 use engine::actions::{self, Listed};
 use engine::render::{conntrack, json};
-use engine::{Column, Failure, Selection, Style, Top};
+use engine::{Column, Failure, Query, Source, Style, Top, now as nanoseconds_now};
 
 use crate::cli::{ColorWhen, Global};
 use crate::exit::{INCOMPLETE, Outcome, note};
-use crate::flags::{FilterArgs, open, usage};
+use crate::flags::{FilterArgs, source, usage};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::table::Table;
@@ -118,21 +118,14 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     if !args.columns.is_empty() && !matches!(args.output, Format::Table | Format::Csv) {
         return Err(usage("--columns goes with table and csv", "leave it out"));
     }
-    let client = open(global)?;
-    let selection = args.filter.selection();
+    let query = args.filter.query(global)?;
+    let source = source(global)?;
     let started = Instant::now();
     let mut printer = Printer::new(args, global)?;
     let mut progress = Progress::new("reading", None).unless(printer.out.is_terminal());
     let listed = match args.sort {
-        None => stream(args, &client, &selection, &mut printer, &mut progress)?,
-        Some(column) => sort(
-            args,
-            column,
-            &client,
-            &selection,
-            &mut printer,
-            &mut progress,
-        )?,
+        None => stream(args, &source, &query, &mut printer, &mut progress)?,
+        Some(column) => sort(args, column, &source, &query, &mut printer, &mut progress)?,
     };
     drop(progress);
     let printed = printer.finish()?;
@@ -140,18 +133,18 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         note(INCOMPLETE);
     }
     if global.verbose {
-        explain(&selection, &listed, started.elapsed());
+        explain(&query, &listed, started.elapsed());
     }
     if printed == 0 && args.limit != Some(0) {
-        return nothing(&client, &selection, args.table);
+        return nothing(&source, &query, args.table);
     }
     Ok(Outcome::Done)
 }
 
 fn stream(
     args: &Args,
-    client: &Client,
-    selection: &Selection,
+    source: &Source,
+    query: &Query,
     printer: &mut Printer,
     progress: &mut Progress,
 ) -> Result<Listed, Failure> {
@@ -172,17 +165,17 @@ fn stream(
         })
     };
     if args.zero {
-        actions::list_and_zero(client, selection, each)
+        actions::list_and_zero(source.client()?, query, each)
     } else {
-        actions::list(client, args.table.into(), selection, &mut each)
+        actions::list(source, args.table.into(), query, &mut each)
     }
 }
 
 fn sort(
     args: &Args,
     column: Column,
-    client: &Client,
-    selection: &Selection,
+    source: &Source,
+    query: &Query,
     printer: &mut Printer,
     progress: &mut Progress,
 ) -> Result<Listed, Failure> {
@@ -194,16 +187,14 @@ fn sort(
     let (entries, listed) = if args.zero {
         // The counters are gone once they are read: there is no beginning anew.
         let mut top = Top::new(None, order);
-        let listed = actions::list_and_zero(client, selection, |entry| {
+        let listed = actions::list_and_zero(source.client()?, query, |entry| {
             top.offer(entry);
             Ok(ControlFlow::Continue(()))
         })?;
         (top.into_sorted(), listed)
     } else {
         let (table, limit) = (args.table.into(), args.limit);
-        actions::first(client, table, selection, limit, order, |read| {
-            progress.at(read)
-        })?
+        actions::first(source, table, query, limit, order, |read| progress.at(read))?
     };
     for entry in &entries {
         printer.print(entry)?;
@@ -340,11 +331,12 @@ fn write_csv(buffer: &mut Vec<u8>, columns: &[Column], entry: &Entry, now: u64) 
 }
 
 /// Says why nothing was printed.
-fn nothing(client: &Client, selection: &Selection, table: TableName) -> Result<Outcome, Failure> {
+fn nothing(source: &Source, query: &Query, table: TableName) -> Result<Outcome, Failure> {
+    let client = source.client()?;
     let entries = actions::usage(client)?.entries;
     match entries {
         _ if table != TableName::Conntrack => note("that list is empty"),
-        Some(entries @ 1..) if !selection.is_any() => {
+        Some(entries @ 1..) if !query.is_any() => {
             note(&format!("none of the {entries} connections is such"));
         }
         _ => {
@@ -355,12 +347,10 @@ fn nothing(client: &Client, selection: &Selection, table: TableName) -> Result<O
     Ok(Outcome::Nothing)
 }
 
-fn explain(selection: &Selection, listed: &Listed, took: Duration) {
-    let filter = selection.kernel_filter();
-    let by = if filter.is_any() {
-        "no filter in the kernel"
-    } else {
-        "filtered in the kernel"
+fn explain(query: &Query, listed: &Listed, took: Duration) {
+    let by = match query.explain().kernel.as_slice() {
+        [] => "no filter in the kernel".to_owned(),
+        filters => format!("filtered in the kernel by {}", filters.join("; or ")),
     };
     let fallbacks = match listed.outcome.fallbacks {
         0 => String::new(),
@@ -393,15 +383,6 @@ fn parse_columns(name: &str) -> Result<ColumnChoice, String> {
         return Ok(ColumnChoice::Help);
     }
     parse_column(name).map(ColumnChoice::Column)
-}
-
-/// Nanoseconds since the epoch.
-pub(crate) fn nanoseconds_now() -> u64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| {
-            u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-        })
 }
 
 impl From<TableName> for ctnetlink::Table {

@@ -12,6 +12,7 @@ pub(crate) mod get;
 pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod protocols;
+pub(crate) mod query;
 pub(crate) mod stats;
 pub(crate) mod update;
 pub(crate) mod watch;
@@ -34,6 +35,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome, Failure> {
         Command::Watch(args) => watch::run(args, global),
         Command::Count(args) => count::run(args, global),
         Command::Stats(args) => stats::run(args, global),
+        Command::Query(args) => query::run(args, global),
         Command::Protocols(args) => protocols::run(args),
         Command::Expect(args) => expect::run(args, global),
         Command::Demo(args) => demo::run(args, global),

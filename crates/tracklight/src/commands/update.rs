@@ -3,13 +3,13 @@
 use ctnetlink::{HelperName, Labels, Status, TcpState};
 use engine::Failure;
 use engine::actions::{self, Edit};
-use engine::select::{Mark, StatusIs};
 
 use super::delete::{finish, require_filter};
 use crate::cli::Global;
 use crate::exit::Outcome;
-use crate::flags::{FilterArgs, labels, open, parse_helper, parse_label, usage};
+use crate::flags::{FilterArgs, open, usage};
 use crate::progress::Progress;
+use crate::values::{Mark, StatusIs, labels, parse_helper, parse_label};
 
 /// Flags of `tracklight update`.
 #[derive(Debug, clap::Args)]
@@ -51,12 +51,12 @@ pub(crate) struct Args {
 
 /// `tracklight update`.
 pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
-    let selection = args.filter.selection();
-    require_filter(&selection, args.all, "update")?;
+    let query = args.filter.query(global)?;
+    require_filter(&query, args.all, "update")?;
     let edit = edit(args)?;
     let client = open(global)?;
     let mut progress = Progress::new("changing", None);
-    let changed = actions::update(&client, &selection, &edit, |done| progress.at(done))?;
+    let changed = actions::update(&client, &query, &edit, |done| progress.at(done))?;
     drop(progress);
     finish(&changed, "changed")
 }

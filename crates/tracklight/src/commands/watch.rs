@@ -4,9 +4,8 @@ use chrono::{DateTime, Local};
 use clap::ValueEnum;
 use ctnetlink::{Entry, Event, EventOptions, Expectation, Groups};
 use engine::render::{conntrack, json};
-use engine::{Column, Failure, Selection, Style};
+use engine::{Column, Failure, Query, Style, now as nanoseconds_now};
 
-use super::list::nanoseconds_now;
 use crate::cli::Global;
 use crate::exit::{Outcome, note};
 use crate::flags::{FilterArgs, open};
@@ -74,8 +73,8 @@ struct Tally {
 
 /// `tracklight watch`.
 pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
+    let query = args.filter.query(global)?;
     let client = open(global)?;
-    let selection = args.filter.selection();
     let groups = args.events.iter().fold(Groups::empty(), |all, kind| {
         all | match kind {
             Kind::New => Groups::NEW,
@@ -123,7 +122,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         for event in batch.iter() {
             match event {
                 Ok(Event::Overrun { lost }) => tally.overrun(lost),
-                Ok(event) if selects(&selection, &event) && left > 0 => {
+                Ok(event) if selects(&query, &event) && left > 0 => {
                     tally.seen += 1;
                     left -= 1;
                     write_event(out.buffer(), &event, args.output);
@@ -160,15 +159,15 @@ impl Tally {
     }
 }
 
-fn selects(selection: &Selection, event: &Event) -> bool {
+fn selects(query: &Query, event: &Event) -> bool {
     match event {
         Event::New(entry) | Event::Update(entry) | Event::Destroy(entry) => {
-            selection.matches(entry)
+            query.matches(entry, nanoseconds_now())
         }
         Event::ExpectationNew(expectation) | Event::ExpectationDestroy(expectation) => {
             // Of an expectation only the tuple is known.
             let tuple = expectation.tuple;
-            selection.is_any() || selection.matches(&Entry::new(tuple, tuple.mirror()))
+            query.is_any() || query.matches(&Entry::new(tuple, tuple.mirror()), nanoseconds_now())
         }
         _ => false,
     }

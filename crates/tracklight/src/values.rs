@@ -1,0 +1,111 @@
+//! Values of flags that several subcommands take.
+
+use std::str::FromStr;
+
+use ctnetlink::{Family, HelperName, Labels, Masked, Protocol, Status};
+
+/// A condition on the status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StatusIs {
+    /// The bit.
+    pub(crate) bit: Status,
+    /// Whether it must be set or not.
+    pub(crate) set: bool,
+}
+
+/// A mark, of which only the bits of a mask count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark(pub(crate) Masked);
+
+/// Reads `tcp` or a number.
+pub(crate) fn parse_protocol(text: &str) -> Result<Protocol, String> {
+    Protocol::from_name(text).ok_or_else(|| {
+        let names: Vec<_> = Protocol::TRACKED.iter().filter_map(|p| p.name()).collect();
+        format!(
+            "expected {} or an IANA number from 0 to 255",
+            names.join(", ")
+        )
+    })
+}
+
+/// Reads `4`, `6`, `ipv4`, `ipv6`, `inet` or `inet6`.
+pub(crate) fn parse_family(text: &str) -> Result<Family, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "4" | "ipv4" | "inet" => Ok(Family::Ipv4),
+        "6" | "ipv6" | "inet6" => Ok(Family::Ipv6),
+        _ => Err("expected ipv4 or ipv6".to_owned()),
+    }
+}
+
+/// Reads a number, decimal or hexadecimal with `0x`.
+pub(crate) fn parse_u32(text: &str) -> Result<u32, String> {
+    let number = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => u32::from_str_radix(digits, 16)
+            .ok()
+            .filter(|_| !digits.starts_with('+')),
+        None => text.parse().ok(),
+    };
+    number.ok_or_else(|| "expected a number from 0 to 4294967295, or 0x0 to 0xffffffff".to_owned())
+}
+
+impl FromStr for StatusIs {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, set) = match text.strip_prefix('!') {
+            Some(name) => (name, false),
+            None => (text, true),
+        };
+        // conntrack(8) knows the absence of a reply by this name.
+        if name.eq_ignore_ascii_case("UNREPLIED") {
+            return Ok(Self {
+                bit: Status::SEEN_REPLY,
+                set: !set,
+            });
+        }
+        Status::from_bit_name(name)
+            .map(|bit| Self { bit, set })
+            .ok_or_else(|| {
+                let names: Vec<_> = Status::all().iter_names().map(|(name, _)| name).collect();
+                format!(
+                    "expected UNREPLIED or {}, with ! in front for its absence",
+                    names.join(", ")
+                )
+            })
+    }
+}
+
+impl FromStr for Mark {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (value, mask) = match text.split_once('/') {
+            Some((value, mask)) => (parse_u32(value)?, parse_u32(mask)?),
+            None => (parse_u32(text)?, u32::MAX),
+        };
+        if value & !mask != 0 {
+            return Err(format!("0x{value:x} has bits outside the mask 0x{mask:x}"));
+        }
+        Ok(Self(Masked { value, mask }))
+    }
+}
+
+/// Reads a helper's name.
+pub(crate) fn parse_helper(text: &str) -> Result<HelperName, String> {
+    HelperName::from(text).map_err(|_| "a helper's name has at most 15 bytes".to_owned())
+}
+
+/// Reads label numbers: `3,17`.
+pub(crate) fn parse_label(text: &str) -> Result<u8, String> {
+    text.parse()
+        .ok()
+        .filter(|&number| number < 128)
+        .ok_or_else(|| {
+            "expected the number of a label, 0 to 127 (connlabel.conf gives their names)".to_owned()
+        })
+}
+
+/// A set of labels.
+pub(crate) fn labels(numbers: &[u8]) -> Labels {
+    Labels::from_bits(numbers.iter().fold(0, |bits, &number| bits | 1 << number))
+}
