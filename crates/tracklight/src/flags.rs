@@ -206,7 +206,14 @@ fn condition(
             _ => text.to_owned(),
         };
         let value = query::check_value(field, &text, vocabulary);
-        checked.push(value.map_err(|(message, hint)| usage(format!("{flag}: {message}"), &hint))?);
+        checked.push(value.map_err(|(message, hint)| {
+            let hint = if hint.is_empty() {
+                format!("in a query: {}", field.example())
+            } else {
+                hint
+            };
+            usage(format!("{flag}: {message}"), &hint)
+        })?);
     }
     Ok((!checked.is_empty()).then(|| format!("{} in {{{}}}", field.name(), checked.join(", "))))
 }
