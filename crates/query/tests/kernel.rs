@@ -82,14 +82,14 @@ fn check(
         .collect();
     let filters = query.filters().to_vec();
     let is_filtered = !filters.iter().any(ctnetlink::Filter::is_any);
-    let mut dump = client.dump(&DumpRequest::from(filters)).unwrap();
-    let mut found = Vec::new();
-    while let Some(entry) = dump.next_entry().unwrap() {
-        if query.matches(entry, NOW) {
-            found.push(entry.key());
-        }
-    }
-    prop_assert!(dump.outcome().complete);
+    let (found, outcome) = client
+        .fold(&filters.into(), 5, Vec::new, |found, entry| {
+            if query.matches(entry, NOW) {
+                found.push(entry.key());
+            }
+        })
+        .unwrap();
+    prop_assert!(outcome.complete);
     let once: BTreeSet<Key> = found.iter().copied().collect();
     prop_assert_eq!(found.len(), once.len(), "{} gives entries twice", text);
     prop_assert_eq!(once, expected, "{}", text);
