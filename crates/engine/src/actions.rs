@@ -9,6 +9,7 @@ use ctnetlink::{
 };
 
 use crate::failure::Failure;
+use crate::group::Groups;
 use crate::select::Selection;
 use crate::top::Top;
 
@@ -122,6 +123,16 @@ pub fn count(
 ) -> Result<Listed, Failure> {
     let (selected, outcome) = fold(client, selection, progress, || 0, |count, _| *count += 1)?;
     Ok(Listed { selected, outcome })
+}
+
+/// Puts the selected entries into groups. `progress` is told how many have been read.
+pub fn group(
+    client: &Client,
+    selection: &Selection,
+    fresh: impl Fn() -> Groups,
+    progress: impl FnMut(u64),
+) -> Result<(Groups, DumpOutcome), Failure> {
+    fold(client, selection, progress, fresh, Groups::add)
 }
 
 /// How full the table is: entries of this namespace and the limit.
