@@ -6,16 +6,17 @@ use std::time::{Duration, Instant, SystemTime};
 use clap::ValueEnum;
 use ctnetlink::{Client, Entry};
 use engine::actions::{self, Listed};
-use engine::render::{conntrack, json};
+use engine::render::{conntrack, csv, json};
 use engine::{Column, Failure, Selection, Style, Top};
 
-use crate::cli::{ColorWhen, Global};
+use crate::cli::Global;
 use crate::exit::{INCOMPLETE, Outcome, note};
 use crate::flags::{FilterArgs, open, usage};
+use crate::grid::Page;
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::table::Table;
-use crate::untracked::note_untracked;
+use crate::untracked::note_nothing;
 
 /// Flags of `tracklight list`.
 #[derive(Debug, clap::Args)]
@@ -256,17 +257,7 @@ impl Printer {
     ) -> Result<Self, Failure> {
         let mut out = Output::stdout()?;
         let now = nanoseconds_now();
-        let width = out
-            .is_terminal()
-            .then(|| terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into()));
-        let color = match global.color {
-            ColorWhen::Always => true,
-            ColorWhen::Never => false,
-            ColorWhen::Auto => {
-                out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
-            }
-        };
-        let table = Table::new(columns, chosen, width, color, now);
+        let table = Table::new(columns, chosen, Page::of(&out, global), now);
         if format == Format::Csv {
             let names: Vec<_> = columns.iter().map(|column| column.name()).collect();
             out.text(&(names.join(",") + "\r\n"))?;
@@ -319,7 +310,6 @@ impl Printer {
     }
 }
 
-/// RFC 4180: fields with a comma or a quote are quoted.
 fn write_csv(buffer: &mut Vec<u8>, columns: &[Column], entry: &Entry, now: u64) {
     for (index, column) in columns.iter().enumerate() {
         if index > 0 {
@@ -327,14 +317,7 @@ fn write_csv(buffer: &mut Vec<u8>, columns: &[Column], entry: &Entry, now: u64) 
         }
         let start = buffer.len();
         column.write(buffer, entry, Style::Exact, now);
-        if buffer[start..]
-            .iter()
-            .any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r'))
-        {
-            let cell = String::from_utf8_lossy(&buffer[start..]).replace('"', "\"\"");
-            buffer.truncate(start);
-            buffer.extend_from_slice(format!("\"{cell}\"").as_bytes());
-        }
+        csv::quote_from(buffer, start);
     }
     buffer.extend_from_slice(b"\r\n");
 }
@@ -344,13 +327,7 @@ fn nothing(client: &Client, selection: &Selection, table: TableName) -> Result<O
     let entries = actions::usage(client)?.entries;
     match entries {
         _ if table != TableName::Conntrack => note("that list is empty"),
-        Some(entries @ 1..) if !selection.is_any() => {
-            note(&format!("none of the {entries} connections is such"));
-        }
-        _ => {
-            note("the connection table is empty");
-            note_untracked(client);
-        }
+        entries => note_nothing(client, entries, selection.is_any()),
     }
     Ok(Outcome::Nothing)
 }
