@@ -35,6 +35,7 @@ END {
             slower("contract read, tcp ESTABLISHED, 25", "contract", "drain", "drain", 1.13, 32)
         else
             printf "| %s | contract read | not built | | | | | | | |\n", grouped(size)
+        slower("`group --by src`", "group", "drain", "drain", 1.15, 0)
         faster("`list -s ADDRESS`", "source", "`conntrack -L -s ADDRESS`", "conntrack-L-s", 8)
         faster("`count -p udp --dport 53`", "count", "`conntrack -L -p udp --dport 53`", "conntrack-L-dport", 0)
         slower("`list`, a table", "list-table", "drain", "drain", 0, 0)

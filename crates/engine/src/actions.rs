@@ -11,6 +11,7 @@ use ctnetlink::{
 use query::Query;
 
 use crate::failure::Failure;
+use crate::group::Groups;
 use crate::session::Session;
 use crate::source::{self, Entries, Source};
 use crate::top::Top;
@@ -109,6 +110,16 @@ pub fn count(source: &Source, query: &Query, progress: impl FnMut(u64)) -> Resul
     let step = |count: &mut u64, _: &Entry| *count += 1;
     let (selected, outcome) = source.fold(Table::Conntrack, query, progress, || 0, step)?;
     Ok(Listed { selected, outcome })
+}
+
+/// Puts the selected entries into groups. `progress` is told how many have been read.
+pub fn group(
+    source: &Source,
+    query: &Query,
+    fresh: impl Fn() -> Groups,
+    progress: impl FnMut(u64),
+) -> Result<(Groups, DumpOutcome), Failure> {
+    source.fold(Table::Conntrack, query, progress, fresh, Groups::add)
 }
 
 /// How full the table is: entries of this namespace and the limit.

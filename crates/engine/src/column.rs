@@ -352,10 +352,24 @@ fn push_translated(out: &mut Vec<u8>, entry: &Entry) {
     }
 }
 
-/// What is worth a glance: conntrack's own words first, then what is out of the ordinary.
 fn push_status(out: &mut Vec<u8>, entry: &Entry) {
     let Some(status) = entry.status else { return };
-    let words = [
+    let mut is_first = true;
+    for (holds, word) in status_words(status) {
+        if holds {
+            if !is_first {
+                out.push(b' ');
+            }
+            push_str(out, word);
+            is_first = false;
+        }
+    }
+}
+
+/// What is worth a glance, and whether it holds: conntrack's own words first, then what is out of
+/// the ordinary.
+pub(crate) const fn status_words(status: Status) -> [(bool, &'static str); 7] {
+    [
         (status.contains(Status::HW_OFFLOAD), "HW_OFFLOAD"),
         (
             status.contains(Status::OFFLOAD) && !status.contains(Status::HW_OFFLOAD),
@@ -366,17 +380,7 @@ fn push_status(out: &mut Vec<u8>, entry: &Entry) {
         (status.contains(Status::DYING), "DYING"),
         (status.contains(Status::FIXED_TIMEOUT), "FIXED_TIMEOUT"),
         (status.contains(Status::EXPECTED), "EXPECTED"),
-    ];
-    let mut is_first = true;
-    for (holds, word) in words {
-        if holds {
-            if !is_first {
-                out.push(b' ');
-            }
-            push_str(out, word);
-            is_first = false;
-        }
-    }
+    ]
 }
 
 /// `950 B`, `1.2 kB`, `34 MB`: decimal units, two or three digits.

@@ -5,6 +5,7 @@ pub mod column;
 pub mod config;
 pub mod contract;
 pub mod failure;
+pub mod group;
 pub mod marks;
 pub mod netdata;
 pub mod render;

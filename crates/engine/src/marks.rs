@@ -56,6 +56,21 @@ impl Marks {
         })
     }
 
+    /// The bits of a mark that the traffic class is in.
+    pub fn class_bits(&self) -> u32 {
+        self.class.bits()
+    }
+
+    /// The bits of a mark that the application is in.
+    pub fn application_bits(&self) -> u32 {
+        self.application.bits()
+    }
+
+    /// The bits of a mark that the uplink is in.
+    pub fn provider_bits(&self) -> u32 {
+        self.uplink.bits()
+    }
+
     /// The traffic class (`prio`).
     pub fn class(&self, mark: u32) -> Cow<'_, str> {
         self.class.name(mark)
@@ -83,6 +98,10 @@ impl Field {
                 .map(|(number, name)| (number.0, name.clone()))
                 .collect(),
         }
+    }
+
+    fn bits(&self) -> u32 {
+        self.mask.checked_shl(self.shift).unwrap_or(0)
     }
 
     /// The number's name; without one the number, and nothing where it is 0 and so not set.

@@ -105,6 +105,8 @@ pub(crate) enum Command {
     Watch(commands::watch::Args),
     /// Count connections
     Count(commands::count::Args),
+    /// Count connections, bytes and packets by source, port, network or whatever they have in common
+    Group(commands::group::Args),
     /// Show the kernel's counters, how full the table is, and what is switched off
     Stats(commands::stats::Args),
     /// Explain a query, complete it, or list what queries know

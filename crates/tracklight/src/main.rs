@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod exit;
 mod flags;
+mod grid;
 mod output;
 mod progress;
 mod table;

@@ -17,6 +17,19 @@ the kernel does so only where a firewall rule needs it.
     sysctl -w net.netfilter.nf_conntrack_acct=1 net.netfilter.nf_conntrack_timestamp=1
   To look around without touching anything: tracklight demo list";
 
+/// Says why nothing was found among so many entries: none of them is such, or there are none.
+pub(crate) fn note_nothing(client: &Client, entries: Option<u32>, wants_all: bool) {
+    match entries {
+        Some(entries @ 1..) if !wants_all => {
+            note(&format!("none of the {entries} connections is such"));
+        }
+        _ => {
+            note("the connection table is empty");
+            note_untracked(client);
+        }
+    }
+}
+
 /// Says that nothing tracks connections here, or that perhaps nothing does, and how to turn it on.
 /// Not every kernel can tell.
 pub(crate) fn note_untracked(client: &Client) {

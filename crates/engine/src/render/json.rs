@@ -173,13 +173,15 @@ impl<'a> Object<'a> {
         let _ = serde_json::to_writer(self.key(name), value);
     }
 
-    fn maybe(&mut self, name: &str, value: Option<impl itoa::Integer>) {
+    /// A number, where there is one.
+    pub fn maybe(&mut self, name: &str, value: Option<impl itoa::Integer>) {
         if let Some(value) = value {
             self.number(name, value);
         }
     }
 
-    fn flag(&mut self, name: &str, value: bool) {
+    /// True or false.
+    pub fn flag(&mut self, name: &str, value: bool) {
         self.key(name)
             .extend_from_slice(if value { b"true" } else { b"false" });
     }

@@ -1,8 +1,11 @@
-//! Entries as text: the conntrack(8) line, JSON, CSV. Each appends to a buffer and allocates
+//! Entries and groups of them as text: the conntrack(8) line, JSON, CSV. Each appends to a buffer and allocates
 //! nothing for a common entry, for a table has millions.
 
 pub mod conntrack;
+pub mod csv;
+pub mod group;
 pub mod json;
 mod scalar;
 
+pub(crate) use scalar::push_hex;
 pub use scalar::{push_address, push_number};

@@ -7,7 +7,7 @@ pub fn push_number(out: &mut Vec<u8>, number: impl itoa::Integer) {
 }
 
 /// Appends a number in hexadecimal, with `0x`.
-pub(super) fn push_hex(out: &mut Vec<u8>, number: u32) {
+pub(crate) fn push_hex(out: &mut Vec<u8>, number: u32) {
     // Writing to a vector does not fail.
     let _ = write!(out, "0x{number:x}");
 }

@@ -6,16 +6,17 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use ctnetlink::Entry;
 use engine::actions::{self, Listed};
-use engine::render::{conntrack, json};
+use engine::render::{conntrack, csv, json};
 use engine::{Column, Failure, Query, Source, Style, Top, now as nanoseconds_now};
 
-use crate::cli::{ColorWhen, Global};
+use crate::cli::Global;
 use crate::exit::{INCOMPLETE, Outcome, note};
 use crate::flags::{FilterArgs, source, usage};
+use crate::grid::Page;
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::table::Table;
-use crate::untracked::note_untracked;
+use crate::untracked::note_nothing;
 
 /// Flags of `tracklight list`.
 #[derive(Debug, clap::Args)]
@@ -247,17 +248,7 @@ impl Printer {
     ) -> Result<Self, Failure> {
         let mut out = Output::stdout()?;
         let now = nanoseconds_now();
-        let width = out
-            .is_terminal()
-            .then(|| terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into()));
-        let color = match global.color {
-            ColorWhen::Always => true,
-            ColorWhen::Never => false,
-            ColorWhen::Auto => {
-                out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
-            }
-        };
-        let table = Table::new(columns, chosen, width, color, now);
+        let table = Table::new(columns, chosen, Page::of(&out, global), now);
         if format == Format::Csv {
             let names: Vec<_> = columns.iter().map(|column| column.name()).collect();
             out.text(&(names.join(",") + "\r\n"))?;
@@ -310,7 +301,6 @@ impl Printer {
     }
 }
 
-/// RFC 4180: fields with a comma or a quote are quoted.
 fn write_csv(buffer: &mut Vec<u8>, columns: &[Column], entry: &Entry, now: u64) {
     for (index, column) in columns.iter().enumerate() {
         if index > 0 {
@@ -318,14 +308,7 @@ fn write_csv(buffer: &mut Vec<u8>, columns: &[Column], entry: &Entry, now: u64) 
         }
         let start = buffer.len();
         column.write(buffer, entry, Style::Exact, now);
-        if buffer[start..]
-            .iter()
-            .any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r'))
-        {
-            let cell = String::from_utf8_lossy(&buffer[start..]).replace('"', "\"\"");
-            buffer.truncate(start);
-            buffer.extend_from_slice(format!("\"{cell}\"").as_bytes());
-        }
+        csv::quote_from(buffer, start);
     }
     buffer.extend_from_slice(b"\r\n");
 }
@@ -336,13 +319,7 @@ fn nothing(source: &Source, query: &Query, table: TableName) -> Result<Outcome, 
     let entries = actions::usage(client)?.entries;
     match entries {
         _ if table != TableName::Conntrack => note("that list is empty"),
-        Some(entries @ 1..) if !query.is_any() => {
-            note(&format!("none of the {entries} connections is such"));
-        }
-        _ => {
-            note("the connection table is empty");
-            note_untracked(client);
-        }
+        entries => note_nothing(client, entries, query.is_any()),
     }
     Ok(Outcome::Nothing)
 }

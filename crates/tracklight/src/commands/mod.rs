@@ -9,6 +9,7 @@ pub(crate) mod demo;
 pub(crate) mod expect;
 pub(crate) mod flush;
 pub(crate) mod get;
+pub(crate) mod group;
 pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod protocols;
@@ -34,6 +35,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome, Failure> {
         Command::Flush(args) => flush::run(args, global),
         Command::Watch(args) => watch::run(args, global),
         Command::Count(args) => count::run(args, global),
+        Command::Group(args) => group::run(args, global),
         Command::Stats(args) => stats::run(args, global),
         Command::Query(args) => query::run(args, global),
         Command::Protocols(args) => protocols::run(args),

@@ -84,6 +84,7 @@ fn completions_and_manual_pages_know_every_subcommand() {
         "flush",
         "watch",
         "count",
+        "group",
         "stats",
         "protocols",
         "expect",

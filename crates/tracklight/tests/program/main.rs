@@ -5,6 +5,7 @@ mod change;
 mod conntrack_text;
 mod demo;
 mod faults;
+mod group;
 mod list;
 mod run;
 mod watch;
