@@ -94,7 +94,7 @@ fn naive(field: &str, entry: &Entry) -> String {
 fn naive_nat(entry: &Entry) -> &'static str {
     let is = |text| {
         let query = query::Query::parse(text, &query::Vocabulary::default()).unwrap();
-        query.matches(entry, NOW)
+        query.matches(entry, 0)
     };
     match (is("not nat"), is("snat"), is("dnat")) {
         (true, ..) => "none",

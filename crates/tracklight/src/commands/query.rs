@@ -21,7 +21,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Show how a query is understood, what the kernel filters, what is left, and what looks wrong
-    Explain(Explain),
+    Explain(Box<Explain>),
     /// Print what can follow: one candidate a line, its meaning behind a tab
     Complete(Complete),
     /// List the fields, flags and operators of the language
