@@ -7,6 +7,7 @@ pub mod contract;
 pub mod failure;
 pub mod marks;
 pub mod netdata;
+mod once;
 pub mod render;
 pub mod select;
 pub mod top;
