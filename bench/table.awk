@@ -42,7 +42,8 @@ END {
         slower("`list -o json`", "list-json", "drain", "drain", 0, 0)
         slower("`list -o csv`", "list-csv", "drain", "drain", 0, 0)
         slower("`list --sort bytes -n 25`", "list-sorted", "drain", "drain", 0, 0)
-        faster("`delete -p udp --dport 53`", "delete", "`conntrack -D -p udp --dport 53`", "conntrack-D", 0)
+        faster("`delete -p udp --dport 53`", "delete", "`conntrack -D -p udp --dport 53`", "conntrack-D", 5)
+        faster("`delete -s ADDRESS`", "delete-source", "`conntrack -D -s ADDRESS`", "conntrack-D-s", 8)
         events("`watch`", "watch", "`conntrack -E`", "conntrack-E")
     }
     if (count > 1) memory(order[1], order[count])

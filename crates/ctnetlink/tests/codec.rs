@@ -75,6 +75,33 @@ fn entries(bytes: &[u8]) -> Vec<Entry> {
 }
 
 #[test]
+fn nothing_of_an_entry_stays_in_the_next_one_decoded_in_its_place() {
+    let (bytes, events) = (fixture("dump"), fixture("events"));
+    let all: Vec<Message<'_>> = Messages::new(&bytes)
+        .chain(Messages::new(&events))
+        .map(|message| message.expect("a message"))
+        .filter(|message| message.header.kind == ct_message(IPCTNL_MSG_CT_NEW))
+        .collect();
+    let full = entries(&bytes).into_iter().map(|mut entry| {
+        entry.zone = Zone::new(9);
+        entry.secmark = Some(9);
+        entry.event_time = Some(9);
+        entry.helper = "ftp".try_into().ok();
+        entry.labels = Some(Labels::from_bits(9));
+        entry.extra = Some(Box::default());
+        entry
+    });
+    for before in full {
+        for message in &all {
+            let (_, attrs) = message.nfnetlink().expect("nfnetlink");
+            let mut entry = before.clone();
+            entry.decode_into(attrs).expect("an entry");
+            assert_eq!(entry, Entry::decode(attrs).expect("an entry"));
+        }
+    }
+}
+
+#[test]
 fn a_captured_dump_has_what_was_put_in() {
     let entries = entries(&fixture("dump"));
     assert_eq!(entries.len(), 24);

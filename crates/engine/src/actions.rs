@@ -185,7 +185,8 @@ impl Changed {
 /// The selected entries' names, each once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
-    /// The names, in order.
+    /// The names, as they came: entries that the kernel keeps side by side are found and deleted
+    /// faster one after the other.
     pub keys: Vec<Key>,
     /// How the dump went.
     pub outcome: DumpOutcome,
@@ -209,10 +210,10 @@ pub fn keys(client: &Client, query: &Query, progress: impl FnMut(u64)) -> Result
 }
 
 impl Named {
-    /// These names, each once: an interrupted dump may give one twice.
+    /// These names, each once: a dump that was interrupted, or from whose place in the table an
+    /// entry has gone, may give one twice.
     pub(crate) fn new(mut keys: Vec<Key>, outcome: DumpOutcome) -> Self {
-        keys.sort_unstable();
-        keys.dedup();
+        crate::once::keep_once(&mut keys);
         Self {
             keys,
             outcome,

@@ -8,6 +8,7 @@ pub mod failure;
 pub mod group;
 pub mod marks;
 pub mod netdata;
+mod once;
 pub mod render;
 pub mod session;
 pub mod source;

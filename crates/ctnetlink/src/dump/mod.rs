@@ -129,7 +129,8 @@ pub struct Dump {
     current: usize,
     sender: SyncSender<Batch>,
     batches: Receiver<Batch>,
-    entry: Option<Entry>,
+    /// The one that was read last: decoded in place, for an entry is long.
+    entry: Entry,
     buckets: Option<u64>,
     outcome: DumpOutcome,
     /// Whether the kernel's answer is taken as it is.
@@ -173,7 +174,7 @@ impl Dump {
             current: 0,
             sender,
             batches,
-            entry: None,
+            entry: Entry::blank(),
             buckets,
             outcome: DumpOutcome {
                 complete: true,
@@ -199,13 +200,13 @@ impl Dump {
                 self.receive()?;
                 continue;
             };
-            match running.next_message() {
-                Step::Entry(entry) => {
+            match running.next_message(&mut self.entry) {
+                Step::Entry => {
                     running.seen += 1;
-                    if self.trusting || self.plan.takes(&running.ask, &entry) {
-                        return Ok(Some(self.entry.insert(entry)));
+                    if self.trusting || self.plan.takes(&running.ask, &self.entry) {
+                        return Ok(Some(&self.entry));
                     }
-                    if running.seen == 1 && !self.zero && running.ask.contradicted_by(&entry) {
+                    if running.seen == 1 && !self.zero && running.ask.contradicted_by(&self.entry) {
                         self.ask_again_without_addresses()?;
                     }
                 }
@@ -361,7 +362,7 @@ impl Iterator for Dump {
 
     fn next(&mut self) -> Option<Self::Item> {
         match self.next_entry() {
-            Ok(Some(_)) => self.entry.take().map(Ok),
+            Ok(Some(_)) => Some(Ok(std::mem::replace(&mut self.entry, Entry::blank()))),
             Ok(None) => None,
             Err(error) => Some(Err(error)),
         }

@@ -36,12 +36,9 @@ pub(super) struct Running {
     is_over: Arc<AtomicBool>,
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every step is an entry, made in place"
-)]
 pub(super) enum Step {
-    Entry(Entry),
+    /// An entry, which has been decoded.
+    Entry,
     /// A message that is no part of the answer.
     Foreign,
     NeedBatch,
@@ -100,8 +97,9 @@ impl Running {
         self.offset = 0;
     }
 
+    /// Reads on; decodes into `entry` if that is what comes.
     #[inline]
-    pub(super) fn next_message(&mut self) -> Step {
+    pub(super) fn next_message(&mut self, entry: &mut Entry) -> Step {
         let Some(rest) = self
             .batch
             .get(self.offset..)
@@ -137,9 +135,9 @@ impl Running {
             NLMSG_NOOP => Step::Foreign,
             _ => match message
                 .nfnetlink()
-                .and_then(|(_, attrs)| Entry::decode(attrs))
+                .and_then(|(_, attrs)| entry.decode_into(attrs))
             {
-                Ok(entry) => Step::Entry(entry),
+                Ok(()) => Step::Entry,
                 Err(error) => Step::Refused(malformed(error)),
             },
         }

@@ -267,43 +267,78 @@ impl Entry {
         }
     }
 
+    /// An entry of which nothing is known, to decode into.
+    pub(crate) const fn blank() -> Self {
+        Self::new(Tuple::UNSPECIFIED, Tuple::UNSPECIFIED)
+    }
+
     /// Reads the attributes of a conntrack message.
     #[inline]
     pub fn decode(attrs: Attrs<'_>) -> Result<Self, DecodeError> {
-        let mut entry = Self::new(Tuple::UNSPECIFIED, Tuple::UNSPECIFIED);
+        let mut entry = Self::blank();
+        entry.decode_attrs(attrs)?;
+        Ok(entry)
+    }
+
+    /// Reads the attributes of a conntrack message in the place of what was there: nothing of the
+    /// old entry stays. After an error the entry means nothing.
+    ///
+    /// Faster than [`decode`](Self::decode) where many are read one after the other.
+    #[inline]
+    pub fn decode_into(&mut self, attrs: Attrs<'_>) -> Result<(), DecodeError> {
+        self.zone = Zone::new(0);
+        self.id = None;
+        self.status = None;
+        self.timeout = None;
+        self.mark = None;
+        self.secmark = None;
+        self.use_count = None;
+        self.counters_orig = None;
+        self.counters_reply = None;
+        self.timestamps = None;
+        self.event_time = None;
+        self.protoinfo = None;
+        self.helper = None;
+        self.labels = None;
+        self.extra = None;
+        self.decode_attrs(attrs)
+    }
+
+    #[inline]
+    fn decode_attrs(&mut self, attrs: Attrs<'_>) -> Result<(), DecodeError> {
         let (mut has_orig, mut has_reply) = (false, false);
         for attr in attrs {
             let attr = attr?;
             match attr.kind {
                 CTA_TUPLE_ORIG => {
                     let (tuple, zone) = Tuple::decode(&attr, "CTA_TUPLE_ORIG")?;
-                    entry.orig = tuple;
-                    entry.set_zone(zone, ZoneDirection::Original);
+                    self.orig = tuple;
+                    self.set_zone(zone, ZoneDirection::Original);
                     has_orig = true;
                 }
                 CTA_TUPLE_REPLY => {
                     let (tuple, zone) = Tuple::decode(&attr, "CTA_TUPLE_REPLY")?;
-                    entry.reply = tuple;
-                    entry.set_zone(zone, ZoneDirection::Reply);
+                    self.reply = tuple;
+                    self.set_zone(zone, ZoneDirection::Reply);
                     has_reply = true;
                 }
-                CTA_ZONE => entry.set_zone(Some(attr.be16("CTA_ZONE")?), ZoneDirection::Both),
-                CTA_ID => entry.id = Some(attr.be32("CTA_ID")?),
+                CTA_ZONE => self.set_zone(Some(attr.be16("CTA_ZONE")?), ZoneDirection::Both),
+                CTA_ID => self.id = Some(attr.be32("CTA_ID")?),
                 CTA_STATUS => {
-                    entry.status = Some(Status::from_bits_retain(attr.be32("CTA_STATUS")?));
+                    self.status = Some(Status::from_bits_retain(attr.be32("CTA_STATUS")?));
                 }
-                CTA_TIMEOUT => entry.timeout = Some(attr.be32("CTA_TIMEOUT")?),
-                CTA_MARK => entry.mark = Some(attr.be32("CTA_MARK")?),
-                CTA_USE => entry.use_count = Some(attr.be32("CTA_USE")?),
+                CTA_TIMEOUT => self.timeout = Some(attr.be32("CTA_TIMEOUT")?),
+                CTA_MARK => self.mark = Some(attr.be32("CTA_MARK")?),
+                CTA_USE => self.use_count = Some(attr.be32("CTA_USE")?),
                 CTA_COUNTERS_ORIG => {
-                    entry.counters_orig = decode_counters(&attr, "CTA_COUNTERS_ORIG")?;
+                    self.counters_orig = decode_counters(&attr, "CTA_COUNTERS_ORIG")?;
                 }
                 CTA_COUNTERS_REPLY => {
-                    entry.counters_reply = decode_counters(&attr, "CTA_COUNTERS_REPLY")?;
+                    self.counters_reply = decode_counters(&attr, "CTA_COUNTERS_REPLY")?;
                 }
-                CTA_TIMESTAMP => entry.timestamps = Some(decode_timestamps(&attr)?),
-                CTA_PROTOINFO => entry.protoinfo = ProtoInfo::decode(&attr)?,
-                _ => entry.decode_uncommon(&attr)?,
+                CTA_TIMESTAMP => self.timestamps = Some(decode_timestamps(&attr)?),
+                CTA_PROTOINFO => self.protoinfo = ProtoInfo::decode(&attr)?,
+                _ => self.decode_uncommon(&attr)?,
             }
         }
         if !has_orig {
@@ -316,7 +351,7 @@ impl Entry {
                 field: "CTA_TUPLE_REPLY",
             });
         }
-        Ok(entry)
+        Ok(())
     }
 
     /// Attributes that most entries do not have; unknown ones are passed over.
