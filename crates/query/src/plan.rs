@@ -23,13 +23,30 @@ pub(crate) const MOST_REQUESTS: usize = 6;
 pub(crate) fn filters(expr: &Expr) -> Vec<Filter> {
     let cases = cases(expr);
     let split: Vec<Filter> = cases.iter().flat_map(filters_of).collect();
-    let split = without_contained(split);
+    let split = without_contained(without_what_changes(split));
     let is_worth_it = split.len() <= 1 || split.iter().all(is_selective);
     if is_worth_it && requests(&split) <= MOST_REQUESTS {
         return split;
     }
     let wide = cases.iter().map(wide_filter).reduce(|a, b| common(&a, &b));
     wide.into_iter().collect()
+}
+
+/// Mark and status change while the table is read: an entry that goes from what one request asks
+/// for to what another one asked for would be missed. So all say the same of them, or nothing.
+fn without_what_changes(mut filters: Vec<Filter>) -> Vec<Filter> {
+    let Some(first) = filters.first() else {
+        return filters;
+    };
+    let Filter { mark, status, .. } = *first;
+    let is_alike = |filter: &Filter| filter.mark == mark && filter.status == status;
+    if !filters.iter().all(is_alike) {
+        for filter in &mut filters {
+            filter.mark = None;
+            filter.status = None;
+        }
+    }
+    filters
 }
 
 /// How many requests the kernel is sent: it compares protocol and addresses within one family.

@@ -128,6 +128,24 @@ fn the_kernel_takes_what_it_can_compare() {
             1,
             None,
         ),
+        // What changes meanwhile must not decide which request brings an entry.
+        (
+            "src == 10.0.0.5 and mark == 1 or dst == 10.0.0.5 and mark == 2",
+            &["ipv4 and src == 10.0.0.5", "ipv4 and dst == 10.0.0.5"],
+            2,
+            Some("(src == 10.0.0.5 and mark == 1) or (dst == 10.0.0.5 and mark == 2)"),
+        ),
+        (
+            "host 10.0.0.5 and assured",
+            &[
+                "ipv4 and src == 10.0.0.5 and status & 0x4 == 0x4",
+                "ipv4 and dst == 10.0.0.5 and status & 0x4 == 0x4",
+                "ipv4 and peer == 10.0.0.5 and status & 0x4 == 0x4",
+                "ipv4 and reply.dst == 10.0.0.5 and status & 0x4 == 0x4",
+            ],
+            4,
+            None,
+        ),
         ("tcp and udp", &[], 0, None),
         (
             "udp and (nat or dport > 1024)",
