@@ -8,11 +8,14 @@ pub mod failure;
 pub mod marks;
 pub mod netdata;
 pub mod render;
+pub mod restore;
+pub mod saved;
 pub mod select;
 pub mod top;
 
 pub use column::{Column, Style};
 pub use config::Config;
 pub use failure::Failure;
+pub use saved::Saved;
 pub use select::Selection;
 pub use top::Top;

@@ -5,4 +5,5 @@ pub mod conntrack;
 pub mod json;
 mod scalar;
 
+pub(crate) use scalar::push_address_ntop;
 pub use scalar::{push_address, push_number};
