@@ -7,4 +7,5 @@ mod demo;
 mod faults;
 mod list;
 mod run;
+mod saved;
 mod watch;
