@@ -14,8 +14,8 @@ use ctnetlink::constants::*;
 use ctnetlink::wire::{Ack, Attrs, DecodeError, Header, Message, Messages, NfGen, Writer};
 use ctnetlink::{
     Change, Counters, Entry, Event, Expectation, ExpectationFlags, Extra, Key, L4, Labels, Masked,
-    NewEntry, NewExpectation, ProtoInfo, Protocol, SctpInfo, SctpState, SeqAdj, Status, SynProxy, TcpFlags,
-    TcpInfo, TcpState, Timestamps, Tuple, Update, Zone, ZoneDirection,
+    NewEntry, NewExpectation, ProtoInfo, Protocol, SctpInfo, SctpState, SeqAdj, Status, SynProxy,
+    TcpFlags, TcpInfo, TcpState, Timestamps, Tuple, Update, Zone, ZoneDirection,
 };
 use own::Outcome;
 use proptest::prelude::*;
