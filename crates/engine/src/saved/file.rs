@@ -20,7 +20,7 @@ pub(super) fn open(path: &Path) -> Result<File, Failure> {
 
 /// Where a saved table goes: a file that takes its name when it is whole, or a stream.
 ///
-/// Dropped before [`commit`](Self::commit), a file leaves nothing behind, and what had its name
+/// Dropped before [`save`](super::save) is done, a file leaves nothing behind, and what had its name
 /// before stays as it was.
 pub struct Target {
     name: String,
