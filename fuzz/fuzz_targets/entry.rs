@@ -9,12 +9,16 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(entry) = Entry::decode(Attrs::from_bytes(bytes)) else {
         return;
     };
+    let mut writer = Writer::new();
+    entry.encode(&mut writer);
+    let kept = Entry::decode(Attrs::from_bytes(writer.bytes()));
+    assert_eq!(kept.as_ref(), Ok(&entry));
     // The kernel's entries have two tuples of one kind.
     if entry.orig.family() != entry.reply.family() {
         return;
     }
     let new = NewEntry::from(&entry);
-    let mut writer = Writer::new();
+    writer.clear();
     Change::Create(Box::new(new.clone())).write(&mut writer, 1, false);
     let message = Messages::new(writer.bytes())
         .next()

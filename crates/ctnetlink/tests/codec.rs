@@ -13,9 +13,9 @@ use std::path::PathBuf;
 use ctnetlink::constants::*;
 use ctnetlink::wire::{Ack, Attrs, DecodeError, Header, Message, Messages, NfGen, Writer};
 use ctnetlink::{
-    Change, Entry, Event, Expectation, ExpectationFlags, Key, L4, Labels, Masked, NewEntry,
-    NewExpectation, ProtoInfo, Protocol, SctpInfo, SctpState, SeqAdj, Status, SynProxy, TcpFlags,
-    TcpInfo, TcpState, Tuple, Update, Zone, ZoneDirection,
+    Change, Counters, Entry, Event, Expectation, ExpectationFlags, Extra, Key, L4, Labels, Masked,
+    NewEntry, NewExpectation, ProtoInfo, Protocol, SctpInfo, SctpState, SeqAdj, Status, SynProxy,
+    TcpFlags, TcpInfo, TcpState, Timestamps, Tuple, Update, Zone, ZoneDirection,
 };
 use own::Outcome;
 use proptest::prelude::*;
@@ -359,7 +359,68 @@ fn new_entry() -> impl Strategy<Value = NewEntry> {
         })
 }
 
+/// An entry with everything that a dump can say of one.
+fn entry() -> impl Strategy<Value = Entry> {
+    let numbers = any::<[Option<u32>; 6]>();
+    let counters = any::<[Option<(u64, u64)>; 2]>();
+    let times = any::<(Option<(Option<u64>, Option<u64>)>, Option<u64>)>();
+    let secctx = proptest::option::of("[a-z:_]{0,40}");
+    (new_entry(), numbers, counters, times, secctx).prop_map(
+        |(new, [id, status, timeout, secmark, use_count, mark], counters, times, secctx)| {
+            let counters = counters
+                .map(|counters| counters.map(|(packets, bytes)| Counters { packets, bytes }));
+            let extra = Extra {
+                secctx,
+                seqadj_orig: new.seqadj_orig,
+                seqadj_reply: new.seqadj_reply,
+                synproxy: new.synproxy,
+                master: new.master,
+            };
+            Entry {
+                zone: new.zone,
+                id,
+                status: status.map(Status::from_bits_retain),
+                timeout,
+                mark,
+                secmark,
+                use_count,
+                counters_orig: counters[0],
+                counters_reply: counters[1],
+                timestamps: times.0.map(|(start, stop)| Timestamps { start, stop }),
+                event_time: times.1,
+                protoinfo: new.protoinfo,
+                helper: new.helper,
+                labels: new.labels,
+                extra: (extra != Extra::default()).then(|| Box::new(extra)),
+                ..Entry::new(new.orig, new.reply)
+            }
+        },
+    )
+}
+
+fn encoded(entry: &Entry) -> Vec<u8> {
+    let mut writer = Writer::new();
+    entry.encode(&mut writer);
+    writer.bytes().to_vec()
+}
+
+#[test]
+fn captured_entries_are_encoded_to_what_is_read_as_the_same() {
+    for name in ["dump", "events"] {
+        for entry in entries(&fixture(name)) {
+            let again = Entry::decode(Attrs::from_bytes(&encoded(&entry)));
+            assert_eq!(again.as_ref(), Ok(&entry));
+        }
+    }
+}
+
 proptest! {
+    #[test]
+    fn an_entry_is_read_as_it_was_encoded(entry in entry()) {
+        let again = Entry::decode(Attrs::from_bytes(&encoded(&entry)));
+        prop_assert_eq!(again.as_ref(), Ok(&entry));
+    }
+
     #[test]
     fn what_is_written_is_read(new in new_entry()) {
         let mut writer = Writer::new();

@@ -4,8 +4,8 @@
 use std::cmp::Ordering;
 
 use ctnetlink::{
-    Change, Client, DumpOutcome, Entry, Error, ErrorKind, GlobalStats, Key, Labels, Masked,
-    ProtoInfo, Protocol, Status, Table, TcpInfo, TcpState, Update,
+    Change, Client, Direction, DumpOutcome, Entry, Error, ErrorKind, GlobalStats, Key, Labels,
+    Masked, ProtoInfo, Protocol, Status, Table, TcpInfo, TcpState, Update,
 };
 
 use query::Query;
@@ -70,7 +70,7 @@ fn read(
     query: &Query,
     mut each: impl FnMut(&Entry) -> Result<Flow, Failure>,
 ) -> Result<Listed, Failure> {
-    let now = crate::now();
+    let now = entries.now();
     let mut selected = 0;
     while let Some(entry) = entries.next_entry()? {
         if query.matches(entry, now) {
@@ -103,6 +103,28 @@ pub fn first(
             top.offer(entry);
         })?;
     Ok((top.into_sorted(), Listed { selected, outcome }))
+}
+
+/// The entry of a key.
+pub fn get(source: &Source, key: &Key) -> Result<Entry, Failure> {
+    if let Source::Kernel(client) = source {
+        return Ok(client.get(key)?);
+    }
+    let mut entries = source.entries(Table::Conntrack, &Query::any())?;
+    while let Some(entry) = entries.next_entry()? {
+        let tuple = match key.direction {
+            Direction::Original => &entry.orig,
+            Direction::Reply => &entry.reply,
+        };
+        if *tuple == key.tuple && entry.zone.id == key.zone.id {
+            return Ok(entry.clone());
+        }
+    }
+    Err(Failure::new(
+        "not-found",
+        "no such entry is in the saved table",
+        "see what is there: tracklight list --from FILE",
+    ))
 }
 
 /// Counts the selected entries.
@@ -149,6 +171,8 @@ pub struct Changed {
     pub first: Option<Failure>,
     /// Why the work ended early; what is not counted above was not tried.
     pub ended_by: Option<Failure>,
+    /// Names of those that were to be deleted and were not: gone, refused or unknown.
+    pub left: Vec<Key>,
     /// Whether the table could be read whole; if not, entries that should have been selected may
     /// have been missed.
     pub read_whole: bool,
@@ -190,21 +214,21 @@ pub struct Named {
     pub keys: Vec<Key>,
     /// How the dump went.
     pub outcome: DumpOutcome,
-    /// Whether one of them is the remote session that we run in.
-    pub has_own_session: bool,
+    /// The remote session that we run in, if it is one of them.
+    pub own_session: Option<Session>,
 }
 
 /// Reads the names of the selected entries. `progress` is told how many have been read.
 pub fn keys(client: &Client, query: &Query, progress: impl FnMut(u64)) -> Result<Named, Failure> {
     let session = Session::own();
-    let fresh = || (Vec::new(), false);
-    let ((keys, has_own_session), outcome) =
+    let fresh = || (Vec::new(), None);
+    let ((keys, own_session), outcome) =
         fold(client, query, progress, fresh, |(keys, own), entry| {
             keys.push(entry.key());
-            *own |= session.is_some_and(|session| session.is(entry));
+            *own = own.or(session.filter(|session| session.is(entry)));
         })?;
     Ok(Named {
-        has_own_session,
+        own_session,
         ..Named::new(keys, outcome)
     })
 }
@@ -217,7 +241,7 @@ impl Named {
         Self {
             keys,
             outcome,
-            has_own_session: false,
+            own_session: None,
         }
     }
 }
@@ -336,7 +360,10 @@ fn apply(
         read_whole: outcome.complete,
         ..Changed::default()
     };
-    let applied = client.apply(changes, |_, result| {
+    let applied = client.apply(changes, |change, result| {
+        if let (Change::Delete(key), Err(_)) = (change, &result) {
+            changed.left.push(*key);
+        }
         changed.record(result);
         progress(changed.tried());
     });

@@ -1,8 +1,9 @@
 //! The remote session that we run in, which a delete should not cut by accident.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
-use ctnetlink::{Entry, Protocol};
+use ctnetlink::{Entry, Filter, Protocol};
 
 /// A session over SSH, as the server's `SSH_CONNECTION` has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,28 @@ impl Session {
         })
     }
 
+    /// The query that selects it.
+    pub fn query(&self) -> String {
+        let Self {
+            client: (client, client_port),
+            server: (server, server_port),
+        } = self;
+        format!(
+            "tcp and src == {client} and sport == {client_port} and (dst == {server} and dport == \
+             {server_port} or peer == {server} and peer.port == {server_port})"
+        )
+    }
+
+    /// What the kernel can select it by.
+    pub fn filter(&self) -> Filter {
+        let (src, src_port) = self.client;
+        let mut filter = Filter::any();
+        filter.protocol = Some(Protocol::TCP);
+        filter.orig.src = Some(src);
+        filter.orig.src_port = Some(src_port);
+        filter
+    }
+
     /// Whether an entry is this session's: from its client, to its server as the client or the
     /// server itself sees it.
     pub fn is(&self, entry: &Entry) -> bool {
@@ -59,6 +82,14 @@ impl Session {
         entry.orig.protocol == Protocol::TCP
             && opener == Some(self.client)
             && (addressed == Some(self.server) || answering == Some(self.server))
+    }
+}
+
+/// From whom to whom.
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [client, server] = [self.client, self.server].map(SocketAddr::from);
+        write!(f, "SSH from {client} to {server}")
     }
 }
 

@@ -4,11 +4,14 @@ use ctnetlink::{Client, Dump, DumpOutcome, DumpRequest, Entry, Table};
 use query::Query;
 
 use crate::failure::Failure;
+use crate::saved::{Header, Rereadable, Saved};
 
 /// A table that can be read.
 pub enum Source {
     /// The kernel's, over netlink.
     Kernel(Client),
+    /// One that was saved to a file.
+    Saved(Rereadable),
 }
 
 impl Source {
@@ -16,6 +19,39 @@ impl Source {
     pub fn client(&self) -> Result<&Client, Failure> {
         match self {
             Self::Kernel(client) => Ok(client),
+            Self::Saved(_) => Err(Failure::new(
+                "usage",
+                "a saved table can only be read",
+                "leave out --from for the kernel's own",
+            )),
+        }
+    }
+
+    /// What is known of a saved table; `None` for the kernel's.
+    pub fn header(&self) -> Result<Option<Header>, Failure> {
+        match self {
+            Self::Kernel(_) => Ok(None),
+            Self::Saved(file) => Ok(Some(file.read()?.header().clone())),
+        }
+    }
+
+    /// The time by which ages are measured, in nanoseconds since the epoch: the present, or when
+    /// the table was saved.
+    pub fn now(&self) -> Result<u64, Failure> {
+        Ok(match self.header()? {
+            Some(Header {
+                taken_ns: Some(taken),
+                ..
+            }) => taken,
+            _ => crate::now(),
+        })
+    }
+
+    /// What it is called where it is said how long a reading took.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Kernel(_) => "netlink",
+            Self::Saved(_) => "file",
         }
     }
 
@@ -23,6 +59,14 @@ impl Source {
     pub fn entries(&self, table: Table, query: &Query) -> Result<Entries, Failure> {
         match self {
             Self::Kernel(client) => Entries::of_kernel(client, table, query),
+            Self::Saved(file) if table == Table::Conntrack => {
+                Ok(Entries::Saved(Box::new(file.read()?)))
+            }
+            Self::Saved(_) => Err(Failure::new(
+                "usage",
+                "a saved table has no such list",
+                "leave out --table, or --from",
+            )),
         }
     }
 
@@ -44,6 +88,8 @@ impl Source {
 pub enum Entries {
     /// From the kernel.
     Kernel(Box<Dump>),
+    /// From a file.
+    Saved(Box<Saved>),
 }
 
 impl Entries {
@@ -59,6 +105,7 @@ impl Entries {
     pub fn next_entry(&mut self) -> Result<Option<&Entry>, Failure> {
         match self {
             Self::Kernel(dump) => Ok(dump.next_entry()?),
+            Self::Saved(saved) => saved.next_entry(),
         }
     }
 
@@ -66,7 +113,25 @@ impl Entries {
     pub fn outcome(&self) -> DumpOutcome {
         match self {
             Self::Kernel(dump) => dump.outcome(),
+            Self::Saved(saved) => DumpOutcome {
+                complete: saved.end().and_then(|end| end.complete).unwrap_or(true),
+                requests: 0,
+                fallbacks: 0,
+            },
         }
+    }
+
+    /// The time by which ages are measured.
+    pub fn now(&self) -> u64 {
+        match self {
+            Self::Kernel(_) => crate::now(),
+            Self::Saved(saved) => saved.now(),
+        }
+    }
+
+    /// Whether reading it again could give something else.
+    const fn changes(&self) -> bool {
+        matches!(self, Self::Kernel(_))
     }
 }
 
@@ -82,11 +147,11 @@ pub(crate) fn fold<S>(
     fresh: impl Fn() -> S,
     mut step: impl FnMut(&mut S, &Entry),
 ) -> Result<(S, DumpOutcome), Failure> {
-    let now = crate::now();
     let mut attempt = 1;
     loop {
         let (mut state, mut read) = (fresh(), 0);
         let mut entries = open()?;
+        let now = entries.now();
         while let Some(entry) = entries.next_entry()? {
             read += 1;
             progress(read);
@@ -94,7 +159,7 @@ pub(crate) fn fold<S>(
                 step(&mut state, entry);
             }
         }
-        if entries.outcome().complete || attempt >= ATTEMPTS {
+        if entries.outcome().complete || !entries.changes() || attempt >= ATTEMPTS {
             return Ok((state, entries.outcome()));
         }
         attempt += 1;

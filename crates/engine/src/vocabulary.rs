@@ -2,7 +2,7 @@
 //! `connlabel.conf` and the kernel's own addresses.
 
 use std::collections::HashSet;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use ctnetlink::Namespace;
 use ipnet::{IpNet, Ipv4Net};
@@ -10,6 +10,7 @@ use query::{LocalAddresses, Vocabulary};
 
 use crate::config::Config;
 use crate::marks::Marks;
+use crate::saved::Header;
 
 const SERVICES: &str = "/etc/services";
 
@@ -87,6 +88,18 @@ fn parse_labels(text: &str) -> Vec<(String, u8)> {
         .collect()
 }
 
+/// The addresses of the machine on which a table was saved.
+pub fn saved_addresses(header: &Header) -> LocalAddresses {
+    let nets = header.local.as_ref().map(|texts| {
+        let nets = texts.iter().filter_map(|text| text.parse().ok());
+        nets.collect::<Vec<IpNet>>()
+    });
+    Box::new(move || {
+        nets.clone()
+            .ok_or_else(|| "the saved table does not say them".to_owned())
+    })
+}
+
 fn local(namespace: Option<Namespace>) -> LocalAddresses {
     Box::new(move || match &namespace {
         None => own_addresses(),
@@ -98,48 +111,22 @@ fn local(namespace: Option<Namespace>) -> LocalAddresses {
 
 /// The addresses of the calling thread's namespace.
 pub fn own_addresses() -> Result<Vec<IpNet>, String> {
-    let read = |path: &str| {
-        std::fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))
-    };
-    let mut nets = parse_fib_trie(&read("/proc/thread-self/net/fib_trie")?);
-    // A kernel without IPv6 has no such file.
-    if let Ok(text) = std::fs::read_to_string("/proc/thread-self/net/if_inet6") {
-        nets.extend(parse_if_inet6(&text));
+    let interfaces = nix::ifaddrs::getifaddrs().map_err(|error| error.to_string())?;
+    let mut nets: Vec<IpNet> = interfaces
+        .filter_map(|interface| {
+            let address = interface.address?;
+            let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+            v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+        })
+        .map(IpNet::from)
+        .collect();
+    // The kernel takes all of this network for itself.
+    if nets.iter().any(|net| net.addr() == Ipv4Addr::LOCALHOST) {
+        nets.extend(Ipv4Net::new(Ipv4Addr::new(127, 0, 0, 0), 8).map(IpNet::V4));
     }
     nets.sort_unstable();
     nets.dedup();
     Ok(nets)
-}
-
-/// An address or a network on a line of its own, and below it what it is: `/32 host LOCAL`.
-fn parse_fib_trie(text: &str) -> Vec<IpNet> {
-    let mut nets = Vec::new();
-    let mut last: Option<Ipv4Addr> = None;
-    for line in text.lines() {
-        let line = line.trim();
-        if let Some(address) = line.strip_prefix("|-- ") {
-            last = address.parse().ok();
-        } else if line.ends_with(" LOCAL")
-            && let (Some(address), Some(prefix)) = (last, line.strip_prefix('/'))
-            && let Some(Ok(prefix)) = prefix.split_whitespace().next().map(str::parse)
-            && let Ok(net) = Ipv4Net::new(address, prefix)
-        {
-            nets.push(IpNet::V4(net.trunc()));
-        }
-    }
-    nets
-}
-
-/// An address of 32 hexadecimal digits at the beginning of each line.
-fn parse_if_inet6(text: &str) -> impl Iterator<Item = IpNet> {
-    text.lines().filter_map(|line| {
-        let digits = line
-            .split_whitespace()
-            .next()
-            .filter(|digits| digits.len() == 32)?;
-        let bits = u128::from_str_radix(digits, 16).ok()?;
-        Some(IpNet::from(std::net::IpAddr::V6(Ipv6Addr::from_bits(bits))))
-    })
 }
 
 #[cfg(test)]
@@ -174,39 +161,9 @@ odd\tx/tcp
     }
 
     #[test]
-    fn the_kernel_s_lists_give_the_addresses() {
-        let trie = "\
-Main:
-  +-- 0.0.0.0/0 3 0 5
-     |-- 0.0.0.0
-        /0 universe UNICAST
-     +-- 127.0.0.0/8 2 0 2
-        +-- 127.0.0.0/31 1 0 0
-           |-- 127.0.0.0
-              /8 host LOCAL
-           |-- 127.0.0.1
-              /32 host LOCAL
-        |-- 127.255.255.255
-           /32 link BROADCAST
-     |-- 192.0.2.7
-        /32 host LOCAL
-";
-        let texts: Vec<String> = parse_fib_trie(trie)
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        assert_eq!(texts, ["127.0.0.0/8", "127.0.0.1/32", "192.0.2.7/32"]);
-        let inet6 = "\
-00000000000000000000000000000001 01 80 10 80       lo
-20010db8000000000000000000000007 02 40 00 80     eth0
-";
-        let texts: Vec<String> = parse_if_inet6(inet6).map(|net| net.to_string()).collect();
-        assert_eq!(texts, ["::1/128", "2001:db8::7/128"]);
-    }
-
-    #[test]
     fn this_machine_has_addresses() {
         let nets = own_addresses().unwrap();
-        assert!(nets.iter().all(|net| net.prefix_len() > 0));
+        let holds = |text: &str| nets.contains(&text.parse().unwrap());
+        assert!(holds("127.0.0.1/32") && holds("127.0.0.0/8"), "{nets:?}");
     }
 }

@@ -101,6 +101,10 @@ pub(crate) enum Command {
     Delete(commands::delete::Args),
     /// Empty the table, or a part of it
     Flush(commands::flush::Args),
+    /// Save the table, or a part of it, in a file
+    Save(commands::save::Args),
+    /// Put the entries of a saved table back
+    Restore(commands::restore::Args),
     /// Print births, changes and deaths of connections as they happen
     Watch(commands::watch::Args),
     /// Count connections

@@ -1,9 +1,11 @@
 //! Flags that several subcommands share: which entries, which tuple.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use ctnetlink::{Client, Direction, Key, L4, Masked, Namespace, Protocol, Tuple, Zone};
+use engine::saved::{Header, Rereadable};
 use engine::{Config, Failure, Query, Source};
 use query::{Field, Kind, Vocabulary};
 
@@ -18,9 +20,28 @@ pub(crate) fn open(global: &Global) -> Result<Client, Failure> {
     }
 }
 
-/// The table that commands read: the kernel's.
-pub(crate) fn source(global: &Global) -> Result<Source, Failure> {
-    open(global).map(Source::Kernel)
+/// Which table is read.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Which table")]
+pub(crate) struct SourceArgs {
+    /// Read a table that `tracklight save` or `conntrack -L -o save` wrote, instead of the
+    /// kernel's; - is standard input
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+}
+
+impl SourceArgs {
+    /// Opens it.
+    pub(crate) fn open(&self, global: &Global) -> Result<Source, Failure> {
+        match &self.from {
+            None => open(global).map(Source::Kernel),
+            Some(_) if global.netns.is_some() => Err(usage(
+                "--netns is about the kernel's table, and --from reads a file",
+                "leave out one of the two",
+            )),
+            Some(path) => Rereadable::open(path).map(Source::Saved),
+        }
+    }
 }
 
 /// Which entries: a query, and flags as shorthands for parts of one.
@@ -117,21 +138,44 @@ enum NatKind {
 impl FilterArgs {
     /// What the query and the flags select together.
     pub(crate) fn query(&self, global: &Global) -> Result<Query, Failure> {
-        self.flags.query(&self.query, global)
+        self.flags.query(&self.query, &vocabulary(global)?)
+    }
+
+    /// The same, with what a saved table knows.
+    pub(crate) fn query_in(&self, source: &Source, global: &Global) -> Result<Query, Failure> {
+        self.flags
+            .query_in(&self.query, source.header()?.as_ref(), global)
     }
 }
 
 impl FilterFlags {
     /// What the words of a query and the flags select together. Words are joined by blanks, so
     /// that a query need not stand in quotes.
-    pub(crate) fn query(&self, words: &[String], global: &Global) -> Result<Query, Failure> {
-        let vocabulary = vocabulary(global)?;
+    pub(crate) fn query_in(
+        &self,
+        words: &[String],
+        saved: Option<&Header>,
+        global: &Global,
+    ) -> Result<Query, Failure> {
+        let mut vocabulary = vocabulary(global)?;
+        if let Some(header) = saved {
+            vocabulary.local = engine::vocabulary::saved_addresses(header);
+        }
+        self.query(words, &vocabulary)
+    }
+
+    /// The same, of the kernel's table.
+    pub(crate) fn query(
+        &self,
+        words: &[String],
+        vocabulary: &Vocabulary,
+    ) -> Result<Query, Failure> {
         let text = words.join(" ");
         let parse = |text: &str| {
-            Query::parse(text, &vocabulary).map_err(|error| Failure::of_query(&error, text))
+            Query::parse(text, vocabulary).map_err(|error| Failure::of_query(&error, text))
         };
         let query = parse(&text)?;
-        let mut conditions = self.conditions(&vocabulary)?;
+        let mut conditions = self.conditions(vocabulary)?;
         match (conditions.is_empty(), query.to_string().as_str()) {
             (true, _) => return Ok(query),
             (false, "") => {}

@@ -44,6 +44,13 @@ impl Progress {
         }
     }
 
+    /// So many are done, of work that tells it once for many.
+    pub(crate) fn at_batch(&mut self, done: u64) {
+        if self.wanted {
+            self.show(done);
+        }
+    }
+
     #[cold]
     fn show(&mut self, done: u64) {
         if self.bar.is_none() && self.started.elapsed() < Duration::from_secs(1) {

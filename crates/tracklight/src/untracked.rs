@@ -1,6 +1,7 @@
 //! What somebody is told whose table is empty.
 
 use ctnetlink::{Client, Family};
+use engine::{Failure, Query, Source, actions};
 
 use crate::exit::note;
 
@@ -17,10 +18,18 @@ the kernel does so only where a firewall rule needs it.
     sysctl -w net.netfilter.nf_conntrack_acct=1 net.netfilter.nf_conntrack_timestamp=1
   To look around without touching anything: tracklight demo list";
 
-/// Says why nothing was found among so many entries: none of them is such, or there are none.
-pub(crate) fn note_nothing(client: &Client, entries: Option<u32>, wants_all: bool) {
-    match entries {
-        Some(entries @ 1..) if !wants_all => {
+/// Says why nothing was found in a table: none of its entries is such, or there are none.
+pub(crate) fn note_nothing(source: &Source, query: &Query) -> Result<(), Failure> {
+    let Source::Kernel(client) = source else {
+        note(if query.is_any() {
+            "the saved table is empty"
+        } else {
+            "none of the saved connections is such"
+        });
+        return Ok(());
+    };
+    match actions::usage(client)?.entries {
+        Some(entries @ 1..) if !query.is_any() => {
             note(&format!("none of the {entries} connections is such"));
         }
         _ => {
@@ -28,6 +37,7 @@ pub(crate) fn note_nothing(client: &Client, entries: Option<u32>, wants_all: boo
             note_untracked(client);
         }
     }
+    Ok(())
 }
 
 /// Says that nothing tracks connections here, or that perhaps nothing does, and how to turn it on.

@@ -283,7 +283,7 @@ impl Change {
     }
 }
 
-fn encode_labels(w: &mut Writer, labels: Option<Labels>, mask: Option<Labels>) {
+pub(super) fn encode_labels(w: &mut Writer, labels: Option<Labels>, mask: Option<Labels>) {
     if let Some(labels) = labels {
         w.attr(CTA_LABELS, &labels.to_kernel());
         if let Some(mask) = mask {
@@ -292,13 +292,13 @@ fn encode_labels(w: &mut Writer, labels: Option<Labels>, mask: Option<Labels>) {
     }
 }
 
-fn encode_helper(w: &mut Writer, helper: Option<&HelperName>) {
+pub(super) fn encode_helper(w: &mut Writer, helper: Option<&HelperName>) {
     if let Some(name) = helper {
         w.nested(CTA_HELP, |w| w.text(CTA_HELP_NAME, name));
     }
 }
 
-fn encode_extensions(
+pub(super) fn encode_extensions(
     w: &mut Writer,
     orig: Option<SeqAdj>,
     reply: Option<SeqAdj>,

@@ -1,6 +1,7 @@
 //! What conntrack messages hold: entries, expectations, statistics, filters, changes.
 
 mod change;
+mod encode;
 mod entry;
 mod expectation;
 mod filter;

@@ -96,6 +96,11 @@ impl Writer {
         self.attr(kind, &value.to_be_bytes());
     }
 
+    /// Eight bytes in network order.
+    pub fn be64(&mut self, kind: u16, value: u64) {
+        self.attr(kind, &value.to_be_bytes());
+    }
+
     /// Text with its closing zero byte.
     pub fn text(&mut self, kind: u16, value: &str) {
         let mut bytes = Vec::with_capacity(value.len() + 1);

@@ -7,5 +7,5 @@ pub mod group;
 pub mod json;
 mod scalar;
 
-pub(crate) use scalar::push_hex;
 pub use scalar::{push_address, push_number};
+pub(crate) use scalar::{push_address_ntop, push_hex};

@@ -1,11 +1,10 @@
 //! `tracklight count`.
 
-use engine::Failure;
-use engine::actions;
+use engine::{Failure, Source, actions};
 
 use crate::cli::Global;
 use crate::exit::{INCOMPLETE, Outcome, note};
-use crate::flags::{FilterArgs, source};
+use crate::flags::{FilterArgs, SourceArgs};
 use crate::output::print_line;
 use crate::progress::Progress;
 use crate::untracked::note_untracked;
@@ -15,6 +14,8 @@ use crate::untracked::note_untracked;
 pub(crate) struct Args {
     #[command(flatten)]
     filter: FilterArgs,
+    #[command(flatten)]
+    source: SourceArgs,
 }
 
 /// `tracklight count`.
@@ -22,12 +23,11 @@ pub(crate) struct Args {
 /// Without a filter the kernel's own counter answers at once; it includes entries that have
 /// expired and were not collected yet.
 pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
-    let query = args.filter.query(global)?;
-    let source = source(global)?;
-    let known = if query.is_any() {
-        actions::usage(source.client()?)?.entries
-    } else {
-        None
+    let source = args.source.open(global)?;
+    let query = args.filter.query_in(&source, global)?;
+    let known = match &source {
+        Source::Kernel(client) if query.is_any() => actions::usage(client)?.entries,
+        _ => None,
     };
     let (count, is_whole) = match known {
         Some(entries) => (u64::from(entries), true),
@@ -42,8 +42,11 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         note(INCOMPLETE);
         return Ok(Outcome::Nothing);
     }
-    if count == 0 && query.is_any() {
-        note_untracked(source.client()?);
+    if count == 0
+        && query.is_any()
+        && let Source::Kernel(client) = &source
+    {
+        note_untracked(client);
     }
     Ok(if count == 0 {
         Outcome::Nothing

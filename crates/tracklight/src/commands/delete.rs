@@ -1,10 +1,14 @@
 //! `tracklight delete`.
 
+use std::path::{Path, PathBuf};
+
 use ctnetlink::{Client, Table};
-use engine::actions::{self, Changed, Flow};
-use engine::{Failure, Query, Source};
+use engine::actions::{self, Changed, Flow, Named};
+use engine::session::Session;
+use engine::{Failure, Query, Source, undo};
 
 use super::list::{Format, Printer};
+use super::save;
 use crate::cli::Global;
 use crate::exit::{self, INCOMPLETE, Outcome, note};
 use crate::flags::{FilterArgs, open, usage};
@@ -25,6 +29,12 @@ pub(crate) struct Args {
     /// Delete all entries of the table
     #[arg(long)]
     all: bool,
+    /// Delete also the remote session that this runs in
+    #[arg(long)]
+    force: bool,
+    /// Save what is deleted to this file; tracklight restore puts it back
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    undo_file: Option<PathBuf>,
     /// List what would be deleted, and delete nothing
     #[arg(short = 'N', long)]
     dry_run: bool,
@@ -43,32 +53,93 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let query = args.filter.query(global)?;
     require_filter(&query, args.all, "delete")?;
-    let client = open(global)?;
+    let source = Source::Kernel(open(global)?);
     if args.dry_run {
-        return dry_run(client, &query, Printer::usual(args.output, global)?);
+        return dry_run(
+            &source,
+            &query,
+            Printer::usual(args.output, engine::now(), global)?,
+        );
     }
-    delete(&client, &query)
-}
-
-/// Reads which they are, deletes exactly those, says how many.
-pub(crate) fn delete(client: &Client, query: &Query) -> Result<Outcome, Failure> {
-    let mut progress = Progress::new("reading", None);
-    let named = actions::keys(client, query, |read| progress.at(read))?;
-    drop(progress);
-    let mut progress = Progress::new("deleting", Some(named.keys.len() as u64));
-    let changed = actions::delete(client, &named, |done| progress.at(done));
-    drop(progress);
+    let Some(path) = &args.undo_file else {
+        return delete(source.client()?, &query, args.force);
+    };
+    let named = save_to_undo(&source, &query, path, args.force, global)?;
+    let changed = delete_named(source.client()?, &named);
+    undo::leave_out(path, &changed.left)?;
     finish(&changed, "deleted")
 }
 
+/// Reads which they are, deletes exactly those, says how many.
+pub(crate) fn delete(client: &Client, query: &Query, force: bool) -> Result<Outcome, Failure> {
+    let mut progress = Progress::new("reading", None);
+    let named = actions::keys(client, query, |read| progress.at(read))?;
+    drop(progress);
+    look(named.own_session, force)?;
+    finish(&delete_named(client, &named), "deleted")
+}
+
+fn delete_named(client: &Client, named: &Named) -> Changed {
+    let mut progress = Progress::new("deleting", Some(named.keys.len() as u64));
+    actions::delete(client, named, |done| progress.at(done))
+}
+
+/// Saves the selected entries, and names exactly those. The file is whole before the first of them
+/// is deleted.
+fn save_to_undo(
+    source: &Source,
+    query: &Query,
+    path: &Path,
+    force: bool,
+    global: &Global,
+) -> Result<Named, Failure> {
+    let header = save::header(source, query, global)?;
+    let mut progress = Progress::new("saving", None);
+    let named = undo::save(source, query, &header, path, |named, saved| {
+        progress.at(saved);
+        look(named, force)
+    })?;
+    drop(progress);
+    Ok(named)
+}
+
+/// Refuses to cut the session that this runs in, unless that was asked for.
+pub(crate) fn look(own_session: Option<Session>, force: bool) -> Result<(), Failure> {
+    let Some(session) = own_session else {
+        return Ok(());
+    };
+    if force {
+        note(&format!(
+            "this deletes the session that you are in: {session}"
+        ));
+        return Ok(());
+    }
+    Err(Failure::new(
+        "own-session",
+        format!("this would delete the session that you are in: {session}; nothing was deleted"),
+        format!(
+            "leave it out: … and not ({}); or say --force",
+            session.query()
+        ),
+    ))
+}
+
 /// Lists what would be deleted.
-fn dry_run(client: Client, query: &Query, mut printer: Printer) -> Result<Outcome, Failure> {
-    let listed = actions::list(&Source::Kernel(client), Table::Conntrack, query, |entry| {
+fn dry_run(source: &Source, query: &Query, mut printer: Printer) -> Result<Outcome, Failure> {
+    let session = Session::own();
+    let mut own = None;
+    let listed = actions::list(source, Table::Conntrack, query, |entry| {
+        own = own.or(session.filter(|session| session.is(entry)));
         printer.print(entry)?;
         Ok(Flow::Continue(()))
     })?;
     let count = printer.finish()?;
     note(&format!("would delete {count}; nothing was deleted"));
+    if let Some(session) = own {
+        note(&format!(
+            "the session that you are in is among them: {session}"
+        ));
+    }
     if !listed.outcome.complete {
         note(INCOMPLETE);
     }
@@ -97,7 +168,7 @@ pub(crate) fn require_filter(query: &Query, all: bool, verb: &'static str) -> Re
 
 /// Prints exact counts; not everything done is not success.
 pub(crate) fn finish(changed: &Changed, verb: &str) -> Result<Outcome, Failure> {
-    let mut text = format!("{} {verb}", changed.done);
+    let mut text = format!("{} matched: {} {verb}", changed.selected, changed.done);
     let others = [
         (changed.gone, "had gone already"),
         (changed.refused, "refused by the kernel"),

@@ -1,10 +1,10 @@
 //! `tracklight flush`.
 
-use ctnetlink::ErrorKind;
-use engine::Failure;
-use engine::actions;
+use ctnetlink::{Client, ErrorKind};
+use engine::session::Session;
+use engine::{Failure, Query, actions};
 
-use super::delete::{NOT_CLOSED, delete};
+use super::delete::{NOT_CLOSED, delete, look};
 use crate::cli::Global;
 use crate::exit::{Outcome, note};
 use crate::flags::{FilterArgs, open};
@@ -16,6 +16,9 @@ use crate::output::print_line;
 pub(crate) struct Args {
     #[command(flatten)]
     filter: FilterArgs,
+    /// Delete also the remote session that this runs in
+    #[arg(long)]
+    force: bool,
 }
 
 /// `tracklight flush`: as conntrack(8)'s, without a filter it empties the table.
@@ -28,6 +31,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     if let [filter] = query.filters()
         && query.is_exact_in_kernel()
     {
+        look(own_session(&client, &query)?, args.force)?;
         let before = actions::usage(&client)?.entries;
         match client.flush(filter) {
             Ok(()) => {
@@ -45,5 +49,21 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
             Err(error) => return Err(error.into()),
         }
     }
-    delete(&client, &query)
+    delete(&client, &query, args.force)
+}
+
+/// The remote session that this runs in, if it is selected: the kernel does not say what it is about
+/// to delete, so it is asked before.
+fn own_session(client: &Client, query: &Query) -> Result<Option<Session>, Failure> {
+    let Some(session) = Session::own() else {
+        return Ok(None);
+    };
+    let mut found = None;
+    for entry in client.dump(&session.filter().into())? {
+        let entry = entry?;
+        if session.is(&entry) && query.matches(&entry, engine::now()) {
+            found = Some(session);
+        }
+    }
+    Ok(found)
 }

@@ -7,7 +7,7 @@ use engine::{Failure, now as nanoseconds_now};
 
 use crate::cli::Global;
 use crate::exit::Outcome;
-use crate::flags::{TupleArgs, open};
+use crate::flags::{SourceArgs, TupleArgs};
 use crate::output::Output;
 
 /// Flags of `tracklight get`.
@@ -15,6 +15,8 @@ use crate::output::Output;
 pub(crate) struct Args {
     #[command(flatten)]
     tuple: TupleArgs,
+    #[command(flatten)]
+    source: SourceArgs,
     /// The flags name the reply direction
     #[arg(long)]
     reply: bool,
@@ -39,7 +41,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         Direction::Original
     };
     let key = args.tuple.key(direction)?;
-    let entry = open(global)?.get(&key)?;
+    let source = args.source.open(global)?;
+    let entry = actions::get(&source, &key)?;
     let mut out = Output::stdout()?;
     match args.output {
         Format::Json => {
@@ -47,7 +50,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
             out.buffer().push(b'\n');
         }
         Format::Text => {
-            let now = nanoseconds_now();
+            let now = source.now()?;
             for column in Column::ALL {
                 let mut value = Vec::new();
                 column.write(&mut value, &entry, Style::Human, now);

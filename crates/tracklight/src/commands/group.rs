@@ -8,11 +8,11 @@ use engine::column::{push_bytes, push_duration};
 use engine::group::{By, Groups, MOST_GROUPS, Order, Plan, Report, SortBy, Tally};
 use engine::marks::Marks;
 use engine::render::group as render;
-use engine::{Config, Failure, actions, now as nanoseconds_now};
+use engine::{Config, Failure, actions};
 
 use crate::cli::Global;
 use crate::exit::{INCOMPLETE, Outcome, note};
-use crate::flags::{FilterArgs, source};
+use crate::flags::{FilterArgs, SourceArgs};
 use crate::grid::{Grid, Head, Page};
 use crate::output::Output;
 use crate::progress::Progress;
@@ -27,6 +27,8 @@ pub(crate) struct Args {
     by: Vec<Choice>,
     #[command(flatten)]
     filter: FilterArgs,
+    #[command(flatten)]
+    source: SourceArgs,
     /// Output: table, json, ndjson or csv
     #[arg(short, long, value_name = "FORMAT", default_value = "table",
           value_parser = parse_format)]
@@ -103,8 +105,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     };
     let marks = Marks::new(&Config::load(global.config.as_deref())?.marks);
     let plan = Plan::new(by, &marks, args.max_groups)?;
-    let query = args.filter.query(global)?;
-    let source = source(global)?;
+    let source = args.source.open(global)?;
+    let query = args.filter.query_in(&source, global)?;
     let started = Instant::now();
     let mut progress = Progress::new("reading", None);
     let fresh = || Groups::new(plan.clone());
@@ -112,35 +114,39 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     drop(progress);
     if global.verbose {
         note(&format!(
-            "{} groups by netlink in {:.2?}",
+            "{} groups by {} in {:.2?}",
             groups.len(),
+            source.name(),
             started.elapsed()
         ));
     }
     let nothing = groups.is_empty();
-    print(args, global, groups, outcome.complete)?;
+    print(args, global, groups, outcome.complete, source.now()?)?;
     if !outcome.complete {
         note(INCOMPLETE);
         return Ok(Outcome::Nothing);
     }
     if nothing {
-        let client = source.client()?;
-        let entries = actions::usage(client)?.entries;
-        note_nothing(client, entries, query.is_any());
+        note_nothing(&source, &query)?;
         return Ok(Outcome::Nothing);
     }
     Ok(Outcome::Done)
 }
 
 /// Prints groups, and says on standard error what a table cannot say.
-fn print(args: &Args, global: &Global, groups: Groups, complete: bool) -> Result<(), Failure> {
+fn print(
+    args: &Args,
+    global: &Global,
+    groups: Groups,
+    complete: bool,
+    now: u64,
+) -> Result<(), Failure> {
     let order = Order {
         by: args.sort.into(),
         reverse: args.reverse,
     };
     let report = groups.into_report(order, args.limit);
     let mut out = Output::stdout()?;
-    let now = nanoseconds_now();
     match args.output {
         Format::Table => write_table(&report, global, now, &mut out)?,
         Format::Json => render::write_json(out.buffer(), &report, complete),

@@ -7,11 +7,11 @@ use clap::ValueEnum;
 use ctnetlink::Entry;
 use engine::actions::{self, Listed};
 use engine::render::{conntrack, csv, json};
-use engine::{Column, Failure, Query, Source, Style, Top, now as nanoseconds_now};
+use engine::{Column, Failure, Query, Source, Style, Top};
 
 use crate::cli::Global;
 use crate::exit::{INCOMPLETE, Outcome, note};
-use crate::flags::{FilterArgs, source, usage};
+use crate::flags::{FilterArgs, SourceArgs, usage};
 use crate::grid::Page;
 use crate::output::Output;
 use crate::progress::Progress;
@@ -23,6 +23,8 @@ use crate::untracked::note_nothing;
 pub(crate) struct Args {
     #[command(flatten)]
     filter: FilterArgs,
+    #[command(flatten)]
+    source: SourceArgs,
     /// Output: table, json, ndjson, csv, or conntrack with ,extended ,id ,ktimestamp behind it
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
@@ -119,10 +121,10 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     if !args.columns.is_empty() && !matches!(args.output, Format::Table | Format::Csv) {
         return Err(usage("--columns goes with table and csv", "leave it out"));
     }
-    let query = args.filter.query(global)?;
-    let source = source(global)?;
+    let source = args.source.open(global)?;
+    let query = args.filter.query_in(&source, global)?;
     let started = Instant::now();
-    let mut printer = Printer::new(args, global)?;
+    let mut printer = Printer::new(args, source.now()?, global)?;
     let mut progress = Progress::new("reading", None).unless(printer.out.is_terminal());
     let listed = match args.sort {
         None => stream(args, &source, &query, &mut printer, &mut progress)?,
@@ -134,7 +136,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         note(INCOMPLETE);
     }
     if global.verbose {
-        explain(&query, &listed, started.elapsed());
+        explain(&source, &query, &listed, started.elapsed());
     }
     if printed == 0 && args.limit != Some(0) {
         return nothing(&source, &query, args.table);
@@ -214,7 +216,7 @@ pub(crate) struct Printer {
 }
 
 impl Printer {
-    fn new(args: &Args, global: &Global) -> Result<Self, Failure> {
+    fn new(args: &Args, now: u64, global: &Global) -> Result<Self, Failure> {
         let columns: Vec<Column> = args
             .columns
             .iter()
@@ -224,30 +226,30 @@ impl Printer {
             })
             .collect();
         if columns.is_empty() {
-            Self::usual(args.output, global)
+            Self::usual(args.output, now, global)
         } else {
-            Self::with(args.output, &columns, true, global)
+            Self::with(args.output, &columns, true, now, global)
         }
     }
 
     /// A printer of a format's usual columns.
-    pub(crate) fn usual(format: Format, global: &Global) -> Result<Self, Failure> {
+    pub(crate) fn usual(format: Format, now: u64, global: &Global) -> Result<Self, Failure> {
         let columns = if format == Format::Csv {
             Column::CSV
         } else {
             Column::TABLE
         };
-        Self::with(format, columns, false, global)
+        Self::with(format, columns, false, now, global)
     }
 
     fn with(
         format: Format,
         columns: &[Column],
         chosen: bool,
+        now: u64,
         global: &Global,
     ) -> Result<Self, Failure> {
         let mut out = Output::stdout()?;
-        let now = nanoseconds_now();
         let table = Table::new(columns, chosen, Page::of(&out, global), now);
         if format == Format::Csv {
             let names: Vec<_> = columns.iter().map(|column| column.name()).collect();
@@ -315,27 +317,31 @@ fn write_csv(buffer: &mut Vec<u8>, columns: &[Column], entry: &Entry, now: u64) 
 
 /// Says why nothing was printed.
 fn nothing(source: &Source, query: &Query, table: TableName) -> Result<Outcome, Failure> {
-    let client = source.client()?;
-    let entries = actions::usage(client)?.entries;
-    match entries {
-        _ if table != TableName::Conntrack => note("that list is empty"),
-        entries => note_nothing(client, entries, query.is_any()),
+    match table {
+        TableName::Conntrack => note_nothing(source, query)?,
+        _ => note("that list is empty"),
     }
     Ok(Outcome::Nothing)
 }
 
-fn explain(query: &Query, listed: &Listed, took: Duration) {
-    let by = match query.explain().kernel.as_slice() {
-        [] => "no filter in the kernel".to_owned(),
-        filters => format!("filtered in the kernel by {}", filters.join("; or ")),
+fn explain(source: &Source, query: &Query, listed: &Listed, took: Duration) {
+    let by = match (source, query.explain().kernel.as_slice()) {
+        (Source::Saved(_), _) => String::new(),
+        (_, []) => ", no filter in the kernel".to_owned(),
+        (_, filters) => format!(
+            ", filtered in the kernel by {} in {} walks of the table",
+            filters.join("; or "),
+            listed.outcome.requests
+        ),
     };
     let fallbacks = match listed.outcome.fallbacks {
         0 => String::new(),
         _ => ", but this kernel could not filter all of it, so it was asked again".to_owned(),
     };
     note(&format!(
-        "{} entries by netlink in {took:.2?}, {by}{fallbacks}",
-        listed.selected
+        "{} entries by {} in {took:.2?}{by}{fallbacks}",
+        listed.selected,
+        source.name()
     ));
 }
 

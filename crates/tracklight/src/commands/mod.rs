@@ -14,6 +14,8 @@ pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod protocols;
 pub(crate) mod query;
+pub(crate) mod restore;
+pub(crate) mod save;
 pub(crate) mod stats;
 pub(crate) mod update;
 pub(crate) mod watch;
@@ -33,6 +35,8 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome, Failure> {
         Command::Update(args) => update::run(args, global),
         Command::Delete(args) => delete::run(args, global),
         Command::Flush(args) => flush::run(args, global),
+        Command::Save(args) => save::run(args, global),
+        Command::Restore(args) => restore::run(args, global),
         Command::Watch(args) => watch::run(args, global),
         Command::Count(args) => count::run(args, global),
         Command::Group(args) => group::run(args, global),

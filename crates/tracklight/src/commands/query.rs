@@ -71,7 +71,9 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
 }
 
 fn explain(args: &Explain, global: &Global) -> Result<Outcome, Failure> {
-    let query = match args.flags.query(&args.query, global) {
+    let query = match vocabulary(global)
+        .and_then(|vocabulary| args.flags.query(&args.query, &vocabulary))
+    {
         Ok(query) => query,
         Err(failure) if args.output == Format::Json && failure.place.is_some() => {
             print_json(&failure)?;

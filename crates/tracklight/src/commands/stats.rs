@@ -31,9 +31,9 @@ enum Format {
 
 /// Switches of the namespace without which some columns are empty.
 #[derive(Clone, Copy, Debug)]
-struct Switches {
-    accounting: Option<bool>,
-    timestamps: Option<bool>,
+pub(super) struct Switches {
+    pub(super) accounting: Option<bool>,
+    pub(super) timestamps: Option<bool>,
 }
 
 /// `tracklight stats`.
@@ -207,7 +207,7 @@ fn write_cpus(
     out.push(b']');
 }
 
-fn switches(global: &Global) -> Result<Switches, Failure> {
+pub(super) fn switches(global: &Global) -> Result<Switches, Failure> {
     let read = || {
         let switch = |name: &str| {
             let text = std::fs::read_to_string(format!("/proc/sys/net/netfilter/{name}")).ok()?;

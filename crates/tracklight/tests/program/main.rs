@@ -8,4 +8,5 @@ mod faults;
 mod group;
 mod list;
 mod run;
+mod saved;
 mod watch;
