@@ -63,3 +63,41 @@ pub fn leave_out(path: &Path, left: &[Key]) -> Result<(), Failure> {
     )?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ctnetlink::{Entry, Protocol, Tuple};
+
+    #[test]
+    fn what_was_not_deleted_is_left_out_and_the_rest_stays() {
+        let entry = |port| {
+            let host = std::net::IpAddr::from([192, 0, 2, 1]);
+            let orig = Tuple::ports(Protocol::UDP, host, port, host, 53);
+            Entry {
+                id: Some(port.into()),
+                ..Entry::new(orig, orig.mirror())
+            }
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("undo");
+        let header = Header {
+            filter: Some("udp".to_owned()),
+            ..Header::default()
+        };
+        let mut writer = saved::TableWriter::new(Vec::new(), &header).unwrap();
+        for port in 1..=3 {
+            writer.push(&entry(port)).unwrap();
+        }
+        std::fs::write(&path, writer.finish(Some(true)).unwrap()).unwrap();
+
+        leave_out(&path, &[entry(2).key()]).unwrap();
+        let mut file = saved::Saved::open(&path).unwrap();
+        assert_eq!(file.header(), &header);
+        let mut ports = Vec::new();
+        while let Some(entry) = file.next_entry().unwrap() {
+            ports.push(entry.orig.src_port());
+        }
+        assert_eq!(ports, [Some(1), Some(3)]);
+    }
+}

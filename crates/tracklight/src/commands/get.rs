@@ -3,7 +3,7 @@
 use ctnetlink::Direction;
 use engine::column::{Column, Style};
 use engine::render::json;
-use engine::{Failure, now as nanoseconds_now};
+use engine::{Failure, actions};
 
 use crate::cli::Global;
 use crate::exit::Outcome;

@@ -7,6 +7,7 @@ mod demo;
 mod faults;
 mod group;
 mod list;
+mod query;
 mod run;
 mod saved;
 mod watch;
