@@ -89,7 +89,7 @@ fn what_was_created_is_read_back_changed_and_deleted() {
 
     assert_eq!(
         run("delete", &["-s", "10.0.0.2"]).exits(0).out,
-        "1 deleted\n"
+        "1 matched: 1 deleted\n"
     );
     let gone = with("get", &[]).exits(1);
     assert!(gone.err.contains("[not-found]"), "{gone:?}");
@@ -163,11 +163,11 @@ fn delete_needs_a_filter_or_all_and_tells_exact_counts() {
 
     assert_eq!(
         run(&["-p", "udp", "--dport", "53"]).exits(0).out,
-        "100 deleted\n"
+        "100 matched: 100 deleted\n"
     );
     assert_eq!(count(), "100");
-    assert_eq!(run(&["-p", "udp"]).exits(1).out, "0 deleted\n");
-    assert_eq!(run(&["--all"]).exits(0).out, "100 deleted\n");
+    assert_eq!(run(&["-p", "udp"]).exits(1).out, "0 matched: 0 deleted\n");
+    assert_eq!(run(&["--all"]).exits(0).out, "100 matched: 100 deleted\n");
     assert_eq!(count(), "0");
 }
 
@@ -273,9 +273,9 @@ fn a_contradiction_selects_nothing_and_touches_nothing() {
         .unwrap();
     for verb in ["flush", "delete"] {
         let flags = [verb, "--status", "SEEN_REPLY,UNREPLIED"];
-        assert_eq!(tracklight(&namespace, &flags).exits(1).out, "0 deleted\n");
+        assert_eq!(tracklight(&namespace, &flags).exits(1).out, "0 matched: 0 deleted\n");
         let flags = [verb, "--src", "10.0.0.1", "--dst", "2001:db8::1"];
-        assert_eq!(tracklight(&namespace, &flags).exits(1).out, "0 deleted\n");
+        assert_eq!(tracklight(&namespace, &flags).exits(1).out, "0 matched: 0 deleted\n");
     }
     let zero = ["list", "--zero", "--status", "SEEN_REPLY,UNREPLIED"];
     assert!(

@@ -18,7 +18,7 @@ fn a_wrong_flag_is_a_usage_error_that_says_what_was_expected() {
         ),
         (&["list", "--dport", "70000"], "ports go up to 65535"),
         (&["list", "--dport", "900-800"], "did you mean 800-900"),
-        (&["list", "--state", "OPENED"], "one of NONE, SYN_SENT"),
+        (&["list", "--state", "OPENED"], "is not a state"),
         (
             &["list", "--status", "SURE"],
             "expected UNREPLIED or EXPECTED",

@@ -467,7 +467,7 @@ fn saving_says_what_was_asked() {
     run(&namespace, "save", &file, &["-p", "tcp", "--force"]).exits(0);
     let saved = engine::Saved::open(&file).unwrap();
     let header = saved.header();
-    assert_eq!(header.filter.as_deref(), Some("-p tcp"));
+    assert_eq!(header.filter.as_deref(), Some("proto == tcp"));
     assert_eq!(
         (header.accounting, header.timestamps),
         (Some(true), Some(true))
