@@ -1,41 +1,47 @@
 //! `read`, action `conntrack`: connections by protocol and state, the largest first.
 
-use ctnetlink::{Client, Error, Family, Filter, Protocol};
+use ctnetlink::Table;
+use query::{Query, Vocabulary};
 
 use super::Setup;
 use super::connection::Order;
 use super::fault::Fault;
 use super::reply::Reply;
 use super::request::{Fields, Request};
-use super::states::State;
+use super::states;
 use super::top::{First, without_repetitions};
 use crate::marks::Marks;
-use crate::source::ATTEMPTS;
+use crate::source::Source;
 
 /// What is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 struct Wanted {
-    filter: Filter,
-    state: Option<State>,
+    query: Query,
     limit: Option<usize>,
 }
 
 /// Reads the table; memory grows with the limit, not with the table.
 pub(super) fn read(request: &Request, setup: &Setup) -> Result<Reply, Fault> {
     let wanted = Wanted::parse(request)?;
-    let client = setup.client()?;
+    let source = Source::Kernel(setup.client()?);
     let order = if setup.accounting()? {
         Order::Bytes
     } else {
         Order::Timeout
     };
-    let (first, complete) = collect(&client, &wanted, order)?;
+    let (first, outcome) = source.fold(
+        Table::Conntrack,
+        &wanted.query,
+        |_| {},
+        || First::new(order, wanted.limit),
+        First::offer,
+    )?;
     let mut rows = first.into_rows();
-    if !complete {
+    if !outcome.complete {
         rows = without_repetitions(rows);
     }
     let reply = Reply::connections(rows, Marks::new(&setup.config.marks));
-    Ok(if complete {
+    Ok(if outcome.complete {
         reply
     } else {
         reply.with_note(
@@ -46,73 +52,31 @@ pub(super) fn read(request: &Request, setup: &Setup) -> Result<Reply, Fault> {
     })
 }
 
-/// The first rows, and whether the table stood still enough.
-///
-/// The kernel filters by protocol within one family only, so each family is a walk over the whole
-/// table. They go side by side: the time is the kernel's, and it has more than one core.
-fn collect(client: &Client, wanted: &Wanted, order: Order) -> Result<(First, bool), Error> {
-    let [one, other] = Family::ALL.map(|family| wanted.in_family(family));
-    match wanted.filter.protocol {
-        None | Some(Protocol::ICMP | Protocol::ICMPV6) => collect_one(client, wanted, order),
-        Some(_) => std::thread::scope(|scope| {
-            let other = scope.spawn(move || collect_one(client, &other, order));
-            let (mut first, complete) = collect_one(client, &one, order)?;
-            let (rest, also_complete) = other
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            first.add(rest);
-            Ok((first, complete && also_complete))
-        }),
-    }
-}
-
-fn collect_one(client: &Client, wanted: &Wanted, order: Order) -> Result<(First, bool), Error> {
-    let (first, outcome) = client.fold(
-        &wanted.filter.into(),
-        ATTEMPTS,
-        || First::new(order, wanted.limit),
-        |first, entry| {
-            if wanted.state.is_none_or(|state| state.matches(entry)) {
-                first.offer(entry);
-            }
-        },
-    )?;
-    Ok((first, outcome.complete))
-}
-
 impl Wanted {
-    const fn in_family(mut self, family: Family) -> Self {
-        self.filter.family = Some(family);
-        self
-    }
-
     fn parse(request: &Request) -> Result<Self, Fault> {
         let mut fields = Fields::new(request);
         let protocol = fields.protocol("protocol");
-        let state = fields.text("state").and_then(|text| {
+        let state = fields.text("state").filter(|state| {
             // A wrong protocol has been noted; the state is then looked up in all.
-            let state = State::named(text, protocol);
-            if state.is_none() {
-                fields.unknown("state", State::names(protocol));
+            let names = states::names(protocol);
+            let is_known = states::is_known(state, protocol);
+            if !is_known {
+                fields.unknown("state", names);
             }
-            state
+            is_known
         });
         let limit = fields
             .any_integer("limit")
             .filter(|&limit| limit > 0)
             .map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        let mut filter = Filter {
-            protocol,
-            ..Filter::any()
-        };
-        if let Some(state) = state {
-            state.narrow(&mut filter);
-        }
-        fields.finish(Some(Self {
-            filter,
-            state,
-            limit,
-        }))
+        let conditions = [
+            protocol.map(|protocol| format!("proto == {protocol}")),
+            state.map(|state| format!("state == {state}")),
+        ];
+        let text: Vec<String> = conditions.into_iter().flatten().collect();
+        let query = Query::parse(&text.join(" and "), &Vocabulary::default());
+        let wanted = query.ok().map(|query| Self { query, limit });
+        fields.finish(wanted)
     }
 }
 
@@ -120,6 +84,7 @@ impl Wanted {
 mod tests {
     use super::super::fault::{Attribute, word};
     use super::*;
+    use ctnetlink::Protocol;
 
     fn parse(text: &str) -> Result<Wanted, Vec<Attribute>> {
         let request = Request::parse(text.as_bytes()).unwrap();
@@ -162,7 +127,12 @@ mod tests {
         assert!(parse(r#"{"protocol":"udp","state":"ESTABLISHED"}"#).is_err());
         assert!(parse(r#"{"protocol":"sctp","state":"COOKIE_WAIT"}"#).is_ok());
         assert!(parse(r#"{"protocol":"tcp","state":"COOKIE_WAIT"}"#).is_err());
+        let both = parse(r#"{"protocol":6,"state":"listen"}"#).unwrap();
+        assert_eq!(
+            both.query.to_string(),
+            "proto == tcp and state == SYN_SENT2"
+        );
         let alone = parse(r#"{"state":"COOKIE_WAIT"}"#).unwrap();
-        assert_eq!(alone.filter.protocol, Some(Protocol::SCTP));
+        assert_eq!(alone.query.filters()[0].protocol, Some(Protocol::SCTP));
     }
 }

@@ -1,6 +1,6 @@
 //! `read`, action `protocols`; and the states by which `conntrack` filters.
 
-use ctnetlink::{DccpState, Entry, Filter, ProtoInfo, Protocol, SctpState, TcpState};
+use ctnetlink::{DccpState, Protocol, SctpState, TcpState};
 use serde::Serialize;
 
 use super::connection::LISTEN;
@@ -40,83 +40,39 @@ impl Protocols {
     };
 }
 
-/// A state by name: the number that it has in each protocol that knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct State {
-    tcp: Option<TcpState>,
-    sctp: Option<SctpState>,
-    dccp: Option<DccpState>,
+/// The states of a protocol, or of all, as the contract prints them.
+pub(super) fn names(protocol: Option<Protocol>) -> Vec<&'static str> {
+    let is = |wanted| protocol.is_none_or(|protocol| protocol == wanted);
+    let tcp = Protocols::DOCUMENT.protocols.tcp.into_iter();
+    let sctp = SctpState::ALL.iter().filter_map(|state| state.name());
+    let dccp = DccpState::ALL.iter().filter_map(|state| state.name());
+    let mut names: Vec<&'static str> = Vec::new();
+    for name in tcp
+        .filter(|_| is(Protocol::TCP))
+        .chain(sctp.filter(|_| is(Protocol::SCTP)))
+        .chain(dccp.filter(|_| is(Protocol::DCCP)))
+    {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
 }
 
-impl State {
-    /// The state of a name, in any case, in one protocol or in all.
-    pub(super) fn named(text: &str, protocol: Option<Protocol>) -> Option<Self> {
-        let is = |wanted| protocol.is_none_or(|protocol| protocol == wanted);
-        let tcp = if text.eq_ignore_ascii_case(LISTEN) {
-            Some(TcpState::SYN_SENT2)
-        } else {
-            TcpState::from_name(text)
-        };
-        let state = Self {
-            tcp: tcp.filter(|_| is(Protocol::TCP)),
-            sctp: SctpState::from_name(text).filter(|_| is(Protocol::SCTP)),
-            dccp: DccpState::from_name(text).filter(|_| is(Protocol::DCCP)),
-        };
-        (state.protocols().count() > 0).then_some(state)
-    }
-
-    /// The names that [`named`](Self::named) knows, as the contract prints them.
-    pub(super) fn names(protocol: Option<Protocol>) -> Vec<&'static str> {
-        let is = |wanted| protocol.is_none_or(|protocol| protocol == wanted);
-        let tcp = Protocols::DOCUMENT.protocols.tcp.into_iter();
-        let sctp = SctpState::ALL.iter().filter_map(|state| state.name());
-        let dccp = DccpState::ALL.iter().filter_map(|state| state.name());
-        let mut names: Vec<&'static str> = Vec::new();
-        for name in tcp
-            .filter(|_| is(Protocol::TCP))
-            .chain(sctp.filter(|_| is(Protocol::SCTP)))
-            .chain(dccp.filter(|_| is(Protocol::DCCP)))
-        {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        names
-    }
-
-    /// Whether an entry is in this state.
-    #[inline]
-    pub(super) fn matches(&self, entry: &Entry) -> bool {
-        match entry.protoinfo {
-            Some(ProtoInfo::Tcp(tcp)) => self.tcp.is_some() && tcp.state == self.tcp,
-            Some(ProtoInfo::Sctp(sctp)) => self.sctp.is_some() && sctp.state == self.sctp,
-            Some(ProtoInfo::Dccp(dccp)) => self.dccp.is_some() && dccp.state == self.dccp,
-            None => false,
-        }
-    }
-
-    /// What the kernel can do of it: leave out other protocols, if one alone has the state.
-    pub(super) fn narrow(&self, filter: &mut Filter) {
-        let mut protocols = self.protocols();
-        if let (Some(protocol), None) = (protocols.next(), protocols.next()) {
-            filter.protocol = Some(protocol);
-        }
-    }
-
-    fn protocols(&self) -> impl Iterator<Item = Protocol> + use<> {
-        [
-            self.tcp.map(|_| Protocol::TCP),
-            self.sctp.map(|_| Protocol::SCTP),
-            self.dccp.map(|_| Protocol::DCCP),
-        ]
-        .into_iter()
-        .flatten()
-    }
+/// Whether a protocol, or any, has a state of that name, in any case; also by the kernel's own name
+/// of the document's `LISTEN`.
+pub(super) fn is_known(text: &str, protocol: Option<Protocol>) -> bool {
+    let kernel_name = TcpState::SYN_SENT2
+        .name()
+        .filter(|_| names(protocol).contains(&LISTEN));
+    let mut known = names(protocol).into_iter().chain(kernel_name);
+    known.any(|name| name.eq_ignore_ascii_case(text))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use query::{Query, Vocabulary};
 
     #[test]
     fn protocols_are_the_document_s_in_its_order() {
@@ -134,30 +90,24 @@ mod tests {
             Some(Protocol::DCCP),
         ];
         for protocol in protocols {
-            let names = State::names(protocol);
+            let names = names(protocol);
             assert!(names.len() >= 10);
             for name in names {
-                assert!(State::named(name, protocol).is_some(), "{name}");
+                assert!(is_known(&name.to_lowercase(), protocol), "{name}");
+                let query = format!("state == {name}");
+                assert!(
+                    Query::parse(&query, &Vocabulary::default()).is_ok(),
+                    "{name}"
+                );
             }
         }
-        assert_eq!(State::names(Some(Protocol::UDP)), [""; 0]);
+        assert_eq!(names(Some(Protocol::UDP)), [""; 0]);
     }
 
     #[test]
     fn listen_and_syn_sent2_are_one_state_of_tcp() {
-        let listen = State::named("LISTEN", None).unwrap();
-        assert_eq!(State::named("syn_sent2", Some(Protocol::TCP)), Some(listen));
-        assert_eq!(State::named("LISTEN", Some(Protocol::SCTP)), None);
-    }
-
-    #[test]
-    fn a_state_of_one_protocol_narrows_what_the_kernel_sends() {
-        let mut filter = Filter::any();
-        State::named("ESTABLISHED", None)
-            .unwrap()
-            .narrow(&mut filter);
-        assert_eq!(filter.protocol, None);
-        State::named("TIME_WAIT", None).unwrap().narrow(&mut filter);
-        assert_eq!(filter.protocol, Some(Protocol::TCP));
+        assert!(is_known("listen", None) && is_known("syn_sent2", Some(Protocol::TCP)));
+        assert!(!is_known("LISTEN", Some(Protocol::SCTP)));
+        assert!(!is_known("SYN_SENT2", Some(Protocol::DCCP)));
     }
 }

@@ -22,15 +22,6 @@ enum Kept {
     Some(BinaryHeap<Row>, usize),
 }
 
-impl Kept {
-    fn into_rows(self) -> Vec<Row> {
-        match self {
-            Self::All(rows) => rows,
-            Self::Some(heap, _) => heap.into_vec(),
-        }
-    }
-}
-
 impl First {
     pub(super) const fn new(order: Order, limit: Option<usize>) -> Self {
         let kept = match limit {
@@ -54,20 +45,6 @@ impl First {
                     if row < *last {
                         *last = row;
                     }
-                }
-            }
-        }
-    }
-
-    /// Takes in what another one of the same order and limit has kept.
-    pub(super) fn add(&mut self, other: Self) {
-        let mut more = other.kept.into_rows();
-        match &mut self.kept {
-            Kept::All(rows) => rows.append(&mut more),
-            Kept::Some(heap, limit) => {
-                heap.extend(more);
-                while heap.len() > *limit {
-                    heap.pop();
                 }
             }
         }
@@ -125,22 +102,9 @@ mod tests {
                 all.offer(&entry);
                 some.offer(&entry);
             }
-            // In two halves, as families are read.
-            let halves = [0, 1].map(|half| {
-                let mut part = First::new(order, Some(limit));
-                for (&(timeout, bytes), port) in values.iter().zip(0u16..) {
-                    if port % 2 == half {
-                        part.offer(&entry(timeout, bytes, port.wrapping_mul(7919)));
-                    }
-                }
-                part
-            });
-            let [mut joined, other] = halves;
-            joined.add(other);
             let mut expected = all.into_rows();
             prop_assert!(expected.is_sorted());
             expected.truncate(limit);
-            prop_assert_eq!(joined.into_rows(), expected.clone());
             prop_assert_eq!(some.into_rows(), expected);
         }
     }

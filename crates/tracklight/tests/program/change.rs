@@ -273,9 +273,15 @@ fn a_contradiction_selects_nothing_and_touches_nothing() {
         .unwrap();
     for verb in ["flush", "delete"] {
         let flags = [verb, "--status", "SEEN_REPLY,UNREPLIED"];
-        assert_eq!(tracklight(&namespace, &flags).exits(1).out, "0 matched: 0 deleted\n");
+        assert_eq!(
+            tracklight(&namespace, &flags).exits(1).out,
+            "0 matched: 0 deleted\n"
+        );
         let flags = [verb, "--src", "10.0.0.1", "--dst", "2001:db8::1"];
-        assert_eq!(tracklight(&namespace, &flags).exits(1).out, "0 matched: 0 deleted\n");
+        assert_eq!(
+            tracklight(&namespace, &flags).exits(1).out,
+            "0 matched: 0 deleted\n"
+        );
     }
     let zero = ["list", "--zero", "--status", "SEEN_REPLY,UNREPLIED"];
     assert!(
