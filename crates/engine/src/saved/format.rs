@@ -14,7 +14,7 @@ pub(super) const MAGIC: [u8; 8] = *b"\x89TLCT\r\n\x1a";
 pub(super) const VERSION: u16 = 1;
 
 /// Entries of one block, in bytes before compression: this much is collected before it is written.
-pub(super) const BLOCK: usize = 512 * 1024;
+pub(super) const BLOCK: usize = 128 * 1024;
 
 /// A larger entry is not written. The largest that the kernel has come with a security context of
 /// 64 kB.

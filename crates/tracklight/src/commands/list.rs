@@ -127,8 +127,16 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let mut printer = Printer::new(args, source.now()?, global)?;
     let mut progress = Progress::new("reading", None).unless(printer.out.is_terminal());
     let listed = match args.sort {
-        None => stream(args, &source, &query, &mut printer, &mut progress)?,
-        Some(column) => sort(args, column, &source, &query, &mut printer, &mut progress)?,
+        None => stream(args, &source, &query, &mut printer, &mut progress),
+        Some(column) => sort(args, column, &source, &query, &mut printer, &mut progress),
+    };
+    // What came before a failure is true.
+    let listed = match listed {
+        Ok(listed) => listed,
+        Err(failure) => {
+            printer.abandon()?;
+            return Err(failure);
+        }
     };
     drop(progress);
     let printed = printer.finish()?;
@@ -290,6 +298,12 @@ impl Printer {
         }
         self.printed += 1;
         self.out.spill()
+    }
+
+    /// Prints what is left of a list that has no end: a JSON array stays open.
+    fn abandon(mut self) -> Result<(), Failure> {
+        self.table.finish(&mut self.out)?;
+        self.out.flush()
     }
 
     /// Prints what is left and gives the number of entries printed.

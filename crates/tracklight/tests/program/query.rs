@@ -336,3 +336,29 @@ fn the_own_session_is_not_cut_unless_forced() {
     run(&["flush", "--force"]).exits(0);
     assert_eq!(run(&["count"]).out, "0\n");
 }
+
+#[test]
+fn the_good_entries_of_a_file_that_was_cut_are_listed_before_the_error() {
+    let Some(namespace) = TestNamespace::new() else {
+        return;
+    };
+    testkit::fill(&client(&namespace), 3000).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("table");
+    tracklight(&namespace, &["save", file.to_str().unwrap()]).exits(0);
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &whole[..whole.len() * 2 / 3]).unwrap();
+    let list = |format: &str| {
+        let arguments = ["list", "-o", format, "--from", file.to_str().unwrap()];
+        tracklight(&namespace, &arguments).exits(4)
+    };
+    let ran = list("ndjson");
+    let good = ran.out.lines().count();
+    assert!(good > 500 && good < 3000, "{good}");
+    let told = format!("the {good} entries before that are good [cut-off]");
+    assert!(ran.err.contains(&told), "{}", ran.err);
+    for format in ["conntrack", "table", "csv"] {
+        let lines = list(format).out.lines().count();
+        assert_eq!(lines, good + usize::from(format != "conntrack"), "{format}");
+    }
+}
