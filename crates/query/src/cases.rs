@@ -13,6 +13,12 @@ use crate::scalar::{Scalar, Set, shifted};
 /// cases then allow more than the query does, never less.
 const MOST: usize = 128;
 
+/// How many conditions of one `and` are looked at, and how many numbers an alternative speaks of: a
+/// person writes a handful, and what a machine writes must not take for ever. What is left out
+/// allows more as well.
+const MOST_PARTS: usize = 64;
+const MOST_SCALARS: usize = 64;
+
 /// One alternative: what each number must be. Scalars of which nothing is said are not in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Case {
@@ -51,6 +57,7 @@ impl Case {
     fn restrict(&mut self, scalar: Scalar, set: &Set) -> Option<()> {
         let both = match self.sets.get(&scalar) {
             Some(known) => known.intersection(set),
+            None if self.sets.len() >= MOST_SCALARS => return Some(()),
             None => set.clone(),
         };
         let is_possible = !both.is_empty();
@@ -68,7 +75,7 @@ impl Case {
                 return None;
             }
         }
-        if !self.others.contains(test) {
+        if self.others.len() < MOST_SCALARS && !self.others.contains(test) {
             self.others.push(test.clone());
         }
         Some(())
@@ -210,7 +217,8 @@ pub(crate) fn cases(expr: &Expr) -> Vec<Case> {
             all
         }
         Expr::And(parts) => {
-            let mut parts: Vec<Vec<Case>> = parts.iter().map(cases).collect();
+            // Numbers come first, by the order in which parts are joined.
+            let mut parts: Vec<Vec<Case>> = parts.iter().take(MOST_PARTS).map(cases).collect();
             parts.sort_by_key(Vec::len);
             parts.iter().fold(vec![Case::default()], |all, part| {
                 if all.len() * part.len() > MOST {

@@ -89,7 +89,8 @@ fn warnings(query: &Query) -> Vec<Warning> {
     let Some(node) = &query.node else {
         return warnings;
     };
-    constant(node, &query.text, &mut warnings);
+    let mut checks = MOST_CHECKS;
+    constant(node, &query.text, &mut checks, &mut warnings);
     if warnings.is_empty()
         && query
             .filters()
@@ -101,8 +102,16 @@ fn warnings(query: &Query) -> Vec<Warning> {
     warnings
 }
 
+/// How many parts of a query are looked at for being the same for every entry. A person's have
+/// fewer; what a machine writes must not take for ever.
+const MOST_CHECKS: usize = 32;
+
 /// Finds the largest parts that are the same for every entry.
-fn constant(node: &Node, text: &str, warnings: &mut Vec<Warning>) {
+fn constant(node: &Node, text: &str, checks: &mut usize, warnings: &mut Vec<Warning>) {
+    let Some(left) = checks.checked_sub(1) else {
+        return;
+    };
+    *checks = left;
     let expr = node.expr();
     let verdict = if is_impossible(&expr) {
         Some(("always-false", "no connection can be such"))
@@ -117,9 +126,11 @@ fn constant(node: &Node, text: &str, warnings: &mut Vec<Warning>) {
             warnings.push(warning(code, message, text, node.place()));
         }
         (None, Node::Term(_)) => {}
-        (None, Node::Not(inner)) => constant(inner, text, warnings),
+        (None, Node::Not(inner)) => constant(inner, text, checks, warnings),
         (None, Node::And(parts) | Node::Or(parts)) => {
-            parts.iter().for_each(|part| constant(part, text, warnings));
+            parts
+                .iter()
+                .for_each(|part| constant(part, text, checks, warnings));
         }
     }
 }

@@ -65,7 +65,7 @@ impl Expr {
 
     /// All of them. What speaks of the same number becomes one test.
     pub(crate) fn and(parts: Vec<Self>) -> Self {
-        let mut sets: BTreeMap<Scalar, Set> = BTreeMap::new();
+        let mut sets: BTreeMap<Scalar, Vec<Set>> = BTreeMap::new();
         let mut others = Vec::new();
         for part in flatten(parts, |part| match part {
             Self::And(parts) => Ok(parts),
@@ -75,21 +75,19 @@ impl Expr {
                 Self::All => {}
                 Self::Nothing => return Self::Nothing,
                 Self::Test(Test::Value(scalar, set)) => {
-                    let both = match sets.get(&scalar) {
-                        Some(previous) => previous.intersection(&set),
-                        None => set,
-                    };
-                    if both.is_empty() {
-                        return Self::Nothing;
-                    }
-                    sets.insert(scalar, both);
+                    sets.entry(scalar).or_default().push(set);
                 }
                 other => others.push(other),
             }
         }
         let tests = sets
             .into_iter()
-            .map(|(scalar, set)| Self::value(scalar, set));
+            .map(|(scalar, sets)| Self::value(scalar, Set::intersection_of(scalar, sets)));
+        let tests: Vec<Self> = tests.collect();
+        if tests.contains(&Self::Nothing) {
+            return Self::Nothing;
+        }
+        let tests = tests.into_iter();
         let mut parts: Vec<Self> = tests.chain(others).collect();
         match parts.len() {
             0 => Self::All,

@@ -378,6 +378,20 @@ impl Set {
         }
     }
 
+    /// What all have in common, in the time of one sort.
+    pub(crate) fn intersection_of(scalar: Scalar, mut sets: Vec<Self>) -> Self {
+        match (sets.pop(), sets.pop()) {
+            (None, _) => Self::default().complement(scalar),
+            (Some(only), None) => only,
+            (Some(one), Some(other)) if sets.is_empty() => one.intersection(&other),
+            (Some(one), Some(other)) => {
+                sets.extend([one, other]);
+                let outside = sets.iter().map(|set| set.complement(scalar));
+                Self::union_of(outside).complement(scalar)
+            }
+        }
+    }
+
     pub(crate) fn union_of(sets: impl IntoIterator<Item = Self>) -> Self {
         let mut absent = false;
         let (mut numbers, mut v6) = (Vec::new(), Vec::new());
