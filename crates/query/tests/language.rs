@@ -590,6 +590,29 @@ fn hostile_queries_are_refused_and_do_no_harm() {
     assert!(Query::parse(&deep, &vocabulary()).is_ok());
 }
 
+/// Each took minutes, or would, were what is looked at not bounded.
+#[test]
+fn long_queries_of_machines_are_understood() {
+    let joined = |word: &str, term: &dyn Fn(u32) -> String| {
+        (1..4_000).map(term).collect::<Vec<_>>().join(word)
+    };
+    let mask = |n: u32| format!("mark & {n} == 0");
+    for text in [
+        joined(" and ", &mask),
+        format!("not ({})", joined(" or ", &mask)),
+        joined(" and ", &|n| format!("(mark & {n} == 0 or zone == {n})")),
+        joined(" or ", &|n| {
+            format!("(udp and dport == {n} and bytes > {n})")
+        }),
+        joined(" and ", &|n| {
+            format!("host != 10.0.{}.{}", n / 256, n % 256)
+        }),
+    ] {
+        let query = Query::parse(&text, &vocabulary()).unwrap();
+        assert_eq!(query.explain().rest.is_some(), !query.filters().is_empty());
+    }
+}
+
 #[test]
 fn ten_thousand_addresses_are_one_test() {
     let addresses: Vec<String> = (0..10_000u32)
