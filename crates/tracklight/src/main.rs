@@ -7,6 +7,7 @@ mod flags;
 mod grid;
 mod output;
 mod progress;
+mod shell;
 mod table;
 mod untracked;
 mod values;

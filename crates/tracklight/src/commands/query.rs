@@ -10,6 +10,7 @@ use crate::cli::Global;
 use crate::exit::Outcome;
 use crate::flags::{FilterFlags, vocabulary};
 use crate::output::{Output, print_line};
+use crate::shell::{self, Shell};
 
 /// Flags of `tracklight query`.
 #[derive(Debug, clap::Args)]
@@ -42,12 +43,27 @@ struct Explain {
 
 #[derive(Debug, clap::Args)]
 struct Complete {
-    /// The query as far as it is typed
-    #[arg(value_name = "QUERY", default_value = "")]
+    /// The query as far as it is typed; with --shell the whole command line
+    #[arg(value_name = "QUERY", default_value = "", allow_hyphen_values = true)]
     query: String,
     /// Where the cursor is, in characters; the end if nothing is said
     #[arg(long, value_name = "N")]
     cursor: Option<usize>,
+    /// Answer the script of `tracklight completions SHELL`: the text is a command line up to the
+    /// cursor, and the candidates, for a query or a flag's value, take the place of its last word.
+    /// Exit status 2 if neither can stand there
+    #[arg(long, value_name = "SHELL", conflicts_with_all = ["cursor", "output"])]
+    shell: Option<Shell>,
+    /// The characters at which bash cuts words ($COMP_WORDBREAKS)
+    #[arg(
+        long,
+        value_name = "CHARACTERS",
+        requires = "shell",
+        default_value = " \t\n\"'@><=;|&(:",
+        hide_default_value = true,
+        allow_hyphen_values = true
+    )]
+    word_breaks: String,
     /// Output: text or json
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Format,
@@ -132,6 +148,16 @@ fn print_explanation(query: &Query, explanation: &Explanation) -> Result<(), Fai
 }
 
 fn completions(args: &Complete, global: &Global) -> Result<Outcome, Failure> {
+    if let Some(shell) = args.shell {
+        let lines = shell::complete(shell, &args.query, &args.word_breaks, global)?;
+        let mut out = Output::stdout()?;
+        for line in &lines {
+            out.text(line)?;
+            out.text("\n")?;
+        }
+        out.flush()?;
+        return Ok(found(lines.len()));
+    }
     let vocabulary = vocabulary(global)?;
     let cursor = args.cursor.unwrap_or(usize::MAX);
     let completion = complete(&args.query, cursor, &vocabulary)
@@ -145,11 +171,14 @@ fn completions(args: &Complete, global: &Global) -> Result<Outcome, Failure> {
         }
         out.flush()?;
     }
-    Ok(if completion.candidates.is_empty() {
-        Outcome::Nothing
-    } else {
-        Outcome::Done
-    })
+    Ok(found(completion.candidates.len()))
+}
+
+const fn found(candidates: usize) -> Outcome {
+    match candidates {
+        0 => Outcome::Nothing,
+        _ => Outcome::Done,
+    }
 }
 
 fn fields() -> Result<Outcome, Failure> {

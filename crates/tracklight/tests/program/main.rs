@@ -2,6 +2,7 @@
 //! traffic where it matters.
 
 mod change;
+mod completions;
 mod conntrack_text;
 mod demo;
 mod faults;
