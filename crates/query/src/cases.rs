@@ -1,7 +1,7 @@
 //! A query as alternatives, each a list of conditions that must all hold: the form in which
 //! contradictions show, and of which the kernel can take parts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ctnetlink::Protocol;
 
@@ -23,7 +23,7 @@ const MOST_SCALARS: usize = 64;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Case {
     sets: BTreeMap<Scalar, Set>,
-    others: Vec<Test>,
+    others: BTreeSet<Test>,
 }
 
 impl Case {
@@ -43,15 +43,14 @@ impl Case {
     }
 
     /// Both; `None` if they contradict each other.
-    fn with(&self, other: &Self) -> Option<Self> {
-        let mut both = self.clone();
+    fn with(mut self, other: &Self) -> Option<Self> {
         for (&scalar, set) in &other.sets {
-            both.restrict(scalar, set)?;
+            self.restrict(scalar, set)?;
         }
         for test in &other.others {
-            both.require(test)?;
+            self.require(test)?;
         }
-        both.follow()
+        self.follow()
     }
 
     fn restrict(&mut self, scalar: Scalar, set: &Set) -> Option<()> {
@@ -75,8 +74,8 @@ impl Case {
                 return None;
             }
         }
-        if self.others.len() < MOST_SCALARS && !self.others.contains(test) {
-            self.others.push(test.clone());
+        if self.others.len() < MOST_SCALARS {
+            self.others.insert(test.clone());
         }
         Some(())
     }
@@ -203,7 +202,7 @@ pub(crate) fn cases(expr: &Expr) -> Vec<Case> {
         }
         Expr::Test(test) => {
             let mut case = Case::default();
-            case.others.push(test.clone());
+            case.others.insert(test.clone());
             vec![case]
         }
         Expr::Or(parts) => {
@@ -224,9 +223,13 @@ pub(crate) fn cases(expr: &Expr) -> Vec<Case> {
                 if all.len() * part.len() > MOST {
                     return all;
                 }
+                // Thousands of conditions in a row are taken up without copying what is there.
+                if let [only] = part.as_slice() {
+                    return all.into_iter().filter_map(|one| one.with(only)).collect();
+                }
                 let both = |one: &Case| {
                     part.iter()
-                        .filter_map(|other| one.with(other))
+                        .filter_map(|other| one.clone().with(other))
                         .collect::<Vec<_>>()
                 };
                 all.iter().flat_map(both).collect()

@@ -628,6 +628,15 @@ fn ten_thousand_addresses_are_one_test() {
     assert_eq!(selected(&chain.join(" or ")), "wpg");
 }
 
+/// In time that grows with their number, not with its square.
+#[test]
+fn ten_thousand_patterns_are_understood() {
+    let patterns: Vec<String> = (0..10_000).map(|n| format!("helper !~ a{n}*")).collect();
+    let query = Query::parse(&patterns.join(" and "), &vocabulary()).unwrap();
+    assert!(query.matches(&ftp(), NOW));
+    assert!(query.explain().warnings.is_empty());
+}
+
 #[test]
 fn what_says_nothing_is_the_query_for_everything() {
     for text in [
