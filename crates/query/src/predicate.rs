@@ -13,8 +13,9 @@ use crate::scalar::{Scalar, Set};
 pub(crate) enum Predicate {
     Always,
     Never,
+    /// The cheapest first.
     All(Box<[Self]>),
-    Any(Box<[Self]>),
+    Any(Alternatives),
     Number {
         scalar: Scalar,
         absent: bool,
@@ -46,13 +47,26 @@ pub(crate) enum Predicate {
     },
 }
 
+/// What is joined by `or`, in two lots.
+#[derive(Clone, Debug)]
+pub(crate) struct Alternatives {
+    /// All asked, whatever the first ones say, such as the four addresses of `host`: a jump that
+    /// depends on an entry in memory, once guessed wrong, costs more than a few cheap tests.
+    together: Box<[Predicate]>,
+    /// Asked one by one while none holds; the cheapest first.
+    in_turn: Box<[Predicate]>,
+}
+
+/// How many alternatives are asked together at most.
+const TOGETHER: usize = 6;
+
 impl Predicate {
     pub(crate) fn new(expr: &Expr) -> Self {
         match expr {
             Expr::All => Self::Always,
             Expr::Nothing => Self::Never,
             Expr::And(parts) => Self::All(compiled(parts)),
-            Expr::Or(parts) => Self::Any(compiled(parts)),
+            Expr::Or(parts) => Self::Any(Alternatives::new(parts)),
             Expr::Test(Test::Value(scalar, set)) => Self::value(*scalar, set),
             Expr::Test(Test::Property { property, holds }) => {
                 let holds = *holds;
@@ -100,7 +114,12 @@ impl Predicate {
             Self::Always => true,
             Self::Never => false,
             Self::All(parts) => parts.iter().all(|part| part.matches(entry, now)),
-            Self::Any(parts) => parts.iter().any(|part| part.matches(entry, now)),
+            Self::Any(Alternatives { together, in_turn }) => {
+                let together = together
+                    .iter()
+                    .fold(false, |any, part| any | part.matches(entry, now));
+                together || in_turn.iter().any(|part| part.matches(entry, now))
+            }
             Self::Number {
                 scalar,
                 absent,
@@ -115,8 +134,8 @@ impl Predicate {
                 v4,
                 v6,
             } => match scalar.address(entry) {
-                Some(IpAddr::V4(address)) => contains(v4, address.into()),
-                Some(IpAddr::V6(address)) => contains(v6, address.into()),
+                Some(IpAddr::V4(address)) => contains(v4, (*address).into()),
+                Some(IpAddr::V6(address)) => contains(v6, (*address).into()),
                 None => *absent,
             },
             Self::Labels { any, holds } => {
@@ -154,9 +173,37 @@ impl Predicate {
             Self::Address { .. } | Self::Labels { .. } => 2,
             Self::Nat { .. } | Self::SourceNat { .. } | Self::DestinationNat { .. } => 4,
             Self::Text { globs, .. } => 8 + globs.len() as u32,
-            Self::All(parts) | Self::Any(parts) => parts
+            Self::All(parts) => parts
                 .iter()
                 .fold(1, |cost, part| part.cost().saturating_add(cost)),
+            Self::Any(Alternatives { together, in_turn }) => {
+                let parts = together.iter().chain(in_turn);
+                parts.fold(1, |cost, part| part.cost().saturating_add(cost))
+            }
+        }
+    }
+
+    /// Whether it costs no more than a few comparisons.
+    fn is_cheap(&self) -> bool {
+        match self {
+            Self::Number { ranges, .. } => ranges.len() <= FEW,
+            Self::Address { v4, v6, .. } => v4.len() <= FEW && v6.len() <= FEW,
+            _ => false,
+        }
+    }
+}
+
+impl Alternatives {
+    fn new(parts: &[Expr]) -> Self {
+        let mut together = compiled(parts).into_vec();
+        let cheap = together
+            .iter()
+            .take(TOGETHER)
+            .take_while(|part| part.is_cheap());
+        let in_turn = together.split_off(cheap.count());
+        Self {
+            together: together.into(),
+            in_turn: in_turn.into(),
         }
     }
 }
@@ -167,16 +214,18 @@ fn compiled(parts: &[Expr]) -> Box<[Predicate]> {
     parts.into()
 }
 
+/// How many ranges are looked through faster than halved.
+const FEW: usize = 6;
+
 /// Whether a number is in one of the ranges, which ascend.
 #[inline]
 fn contains<T: Copy + Ord>(ranges: &[(T, T)], number: T) -> bool {
     match ranges {
         [] => false,
-        [(first, last)] => *first <= number && number <= *last,
-        // Few are looked through faster than halved.
-        _ if ranges.len() <= 6 => ranges
-            .iter()
-            .any(|&(first, last)| first <= number && number <= last),
+        [(first, last)] => (*first <= number) & (number <= *last),
+        _ if ranges.len() <= FEW => ranges.iter().fold(false, |found, &(first, last)| {
+            found | ((first <= number) & (number <= last))
+        }),
         _ => {
             let after = ranges.partition_point(|&(first, _)| first <= number);
             after

@@ -175,14 +175,14 @@ impl Scalar {
 
     /// The address of an entry.
     #[inline]
-    pub(crate) fn address(self, entry: &Entry) -> Option<IpAddr> {
+    pub(crate) fn address(self, entry: &Entry) -> Option<&IpAddr> {
         Some(match self {
-            Self::Src => entry.orig.src,
-            Self::Dst => entry.orig.dst,
-            Self::ReplySrc => entry.reply.src,
-            Self::ReplyDst => entry.reply.dst,
-            Self::MasterSrc => entry.master()?.src,
-            Self::MasterDst => entry.master()?.dst,
+            Self::Src => &entry.orig.src,
+            Self::Dst => &entry.orig.dst,
+            Self::ReplySrc => &entry.reply.src,
+            Self::ReplyDst => &entry.reply.dst,
+            Self::MasterSrc => &entry.master()?.src,
+            Self::MasterDst => &entry.master()?.dst,
             _ => return None,
         })
     }
