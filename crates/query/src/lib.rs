@@ -21,7 +21,7 @@
 //!
 //! let error = Query::parse("udp and dprt == 53", &Vocabulary::default()).unwrap_err();
 //! assert_eq!((error.offset, error.length), (8, 4));
-//! assert_eq!(error.hint, "did you mean dport or sport?");
+//! assert_eq!(error.hint, "did you mean dport?");
 //! # Ok(())
 //! # }
 //! ```
