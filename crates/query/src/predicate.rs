@@ -19,13 +19,13 @@ pub(crate) enum Predicate {
     Number {
         scalar: Scalar,
         absent: bool,
-        ranges: Box<[(u64, u64)]>,
+        ranges: Within<u64>,
     },
     Address {
         scalar: Scalar,
         absent: bool,
-        v4: Box<[(u32, u32)]>,
-        v6: Box<[(u128, u128)]>,
+        v4: Within<u32>,
+        v6: Within<u128>,
     },
     Labels {
         any: u128,
@@ -95,7 +95,7 @@ impl Predicate {
                 v4: v4
                     .map(|&(first, last)| (narrow32(first), narrow32(last)))
                     .collect(),
-                v6: set.v6.as_slice().into(),
+                v6: set.v6.as_slice().iter().copied().collect(),
             };
         }
         let ranges = set.numbers.as_slice().iter();
@@ -113,31 +113,14 @@ impl Predicate {
         match self {
             Self::Always => true,
             Self::Never => false,
-            Self::All(parts) => parts.iter().all(|part| part.matches(entry, now)),
+            Self::All(parts) => parts.iter().all(|part| part.holds(entry, now)),
             Self::Any(Alternatives { together, in_turn }) => {
                 let together = together
                     .iter()
-                    .fold(false, |any, part| any | part.matches(entry, now));
-                together || in_turn.iter().any(|part| part.matches(entry, now))
+                    .fold(false, |any, part| any | part.holds(entry, now));
+                together || in_turn.iter().any(|part| part.holds(entry, now))
             }
-            Self::Number {
-                scalar,
-                absent,
-                ranges,
-            } => match scalar.number(entry, now) {
-                Some(number) => contains(ranges, number),
-                None => *absent,
-            },
-            Self::Address {
-                scalar,
-                absent,
-                v4,
-                v6,
-            } => match scalar.address(entry) {
-                Some(IpAddr::V4(address)) => contains(v4, (*address).into()),
-                Some(IpAddr::V6(address)) => contains(v6, (*address).into()),
-                None => *absent,
-            },
+            Self::Number { .. } | Self::Address { .. } => self.holds(entry, now),
             Self::Labels { any, holds } => {
                 let labels = entry.labels.unwrap_or_default().bits();
                 (labels & any != 0) == *holds
@@ -165,6 +148,32 @@ impl Predicate {
         }
     }
 
+    /// The same, with the commonest tests in place.
+    #[inline(always)]
+    fn holds(&self, entry: &Entry, now: u64) -> bool {
+        match self {
+            Self::Number {
+                scalar,
+                absent,
+                ranges,
+            } => match scalar.number(entry, now) {
+                Some(number) => ranges.contains(number),
+                None => *absent,
+            },
+            Self::Address {
+                scalar,
+                absent,
+                v4,
+                v6,
+            } => match scalar.address(entry) {
+                Some(IpAddr::V4(address)) => v4.contains((*address).into()),
+                Some(IpAddr::V6(address)) => v6.contains((*address).into()),
+                None => *absent,
+            },
+            other => other.matches(entry, now),
+        }
+    }
+
     /// What a test costs beside others.
     fn cost(&self) -> u32 {
         match self {
@@ -186,8 +195,8 @@ impl Predicate {
     /// Whether it costs no more than a few comparisons.
     fn is_cheap(&self) -> bool {
         match self {
-            Self::Number { ranges, .. } => ranges.len() <= FEW,
-            Self::Address { v4, v6, .. } => v4.len() <= FEW && v6.len() <= FEW,
+            Self::Number { ranges, .. } => ranges.is_short(),
+            Self::Address { v4, v6, .. } => v4.is_short() && v6.is_short(),
             _ => false,
         }
     }
@@ -217,23 +226,52 @@ fn compiled(parts: &[Expr]) -> Box<[Predicate]> {
 /// How many ranges are looked through faster than halved.
 const FEW: usize = 6;
 
-/// Whether a number is in one of the ranges, which ascend.
-#[inline]
-fn contains<T: Copy + Ord>(ranges: &[(T, T)], number: T) -> bool {
-    match ranges {
-        [] => false,
-        [(first, last)] => (*first <= number) & (number <= *last),
-        _ if ranges.len() <= FEW => ranges.iter().fold(false, |found, &(first, last)| {
-            found | ((first <= number) & (number <= last))
-        }),
-        _ => {
-            let after = ranges.partition_point(|&(first, _)| first <= number);
-            after
-                .checked_sub(1)
-                .and_then(|index| ranges.get(index))
-                .is_some_and(|&(_, last)| number <= last)
+/// Ranges that ascend, ends included; a single one, as most are, is in place.
+#[derive(Clone, Debug)]
+pub(crate) enum Within<T> {
+    One(T, T),
+    Ranges(Box<[(T, T)]>),
+}
+
+impl<T: Copy + Ord> Within<T> {
+    #[inline(always)]
+    fn contains(&self, number: T) -> bool {
+        match self {
+            Self::One(first, last) => (*first <= number) & (number <= *last),
+            Self::Ranges(ranges) => is_in(ranges, number),
         }
     }
+
+    fn is_short(&self) -> bool {
+        match self {
+            Self::One(..) => true,
+            Self::Ranges(ranges) => ranges.len() <= FEW,
+        }
+    }
+}
+
+impl<T: Copy> FromIterator<(T, T)> for Within<T> {
+    fn from_iter<I: IntoIterator<Item = (T, T)>>(ranges: I) -> Self {
+        let ranges: Box<[(T, T)]> = ranges.into_iter().collect();
+        match *ranges {
+            [(first, last)] => Self::One(first, last),
+            _ => Self::Ranges(ranges),
+        }
+    }
+}
+
+#[inline]
+fn is_in<T: Copy + Ord>(ranges: &[(T, T)], number: T) -> bool {
+    if ranges.len() <= FEW {
+        return ranges.iter().fold(false, |found, &(first, last)| {
+            found | ((first <= number) & (number <= last))
+        });
+    }
+    let after = ranges.partition_point(|&(first, _)| first <= number);
+    after
+        .checked_sub(1)
+        .and_then(|index| ranges.get(index))
+        .is_some_and(|&(_, last)| number <= last)
 }
 
 fn narrow32(number: u128) -> u32 {
