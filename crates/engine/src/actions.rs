@@ -171,7 +171,7 @@ pub struct Changed {
     pub first: Option<Failure>,
     /// Why the work ended early; what is not counted above was not tried.
     pub ended_by: Option<Failure>,
-    /// Names of those that were to be deleted and were not: gone, refused or unknown.
+    /// Names of those that were to be deleted and certainly were not: gone or refused.
     pub left: Vec<Key>,
     /// Whether the table could be read whole; if not, entries that should have been selected may
     /// have been missed.
@@ -361,7 +361,9 @@ fn apply(
         ..Changed::default()
     };
     let applied = client.apply(changes, |change, result| {
-        if let (Change::Delete(key), Err(_)) = (change, &result) {
+        if let (Change::Delete(key), Err(error)) = (change, &result)
+            && !matches!(error, Error::AnswerLost { .. })
+        {
             changed.left.push(*key);
         }
         changed.record(result);

@@ -201,7 +201,12 @@ impl Column {
                 }
             }
             Self::Zone => push_number(out, entry.zone.id),
-            Self::Helper => push_str(out, entry.helper.as_deref().unwrap_or_default()),
+            // A file may hold any name.
+            Self::Helper => {
+                let name = entry.helper.as_deref().unwrap_or_default().chars();
+                let shown = name.map(|c| if c.is_control() { '?' } else { c });
+                push_str(out, &shown.collect::<String>());
+            }
             Self::Labels => {
                 let numbers = entry.labels.unwrap_or_default();
                 for (index, number) in numbers.iter().enumerate() {

@@ -17,8 +17,9 @@ impl Session {
     ///
     /// `sudo` and `su` take the variable away, so the processes above are asked too.
     pub fn own() -> Option<Self> {
-        if let Ok(text) = std::env::var(VARIABLE) {
-            return Self::parse(&text);
+        let own = std::env::var(VARIABLE).ok();
+        if let Some(session) = own.and_then(|text| Self::parse(&text)) {
+            return Some(session);
         }
         let mut process = std::process::id();
         // A chain of shells is not endless; a loop would be a fault of the kernel's.
@@ -27,10 +28,10 @@ impl Session {
             let environment = std::fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
             let found = environment.split(|&byte| byte == 0).find_map(|variable| {
                 let text = std::str::from_utf8(variable).ok()?;
-                text.strip_prefix(VARIABLE)?.strip_prefix('=')
+                Self::parse(text.strip_prefix(VARIABLE)?.strip_prefix('=')?)
             });
-            if let Some(text) = found {
-                return Self::parse(text);
+            if found.is_some() {
+                return found;
             }
         }
         None
@@ -40,7 +41,9 @@ impl Session {
     fn parse(text: &str) -> Option<Self> {
         let mut words = text.split_whitespace();
         let mut end = || {
-            let address: IpAddr = words.next()?.parse().ok()?;
+            // A link-local address names its interface.
+            let address = words.next()?.split('%').next()?;
+            let address: IpAddr = address.parse().ok()?;
             let port = words.next()?.parse().ok()?;
             // An IPv4 client of a server that listens on IPv6.
             Some((address.to_canonical(), port))
@@ -58,30 +61,36 @@ impl Session {
             server: (server, server_port),
         } = self;
         format!(
-            "tcp and src == {client} and sport == {client_port} and (dst == {server} and dport == \
-             {server_port} or peer == {server} and peer.port == {server_port})"
+            "tcp and (src == {client} and sport == {client_port} and (dst == {server} and dport == \
+             {server_port} or peer == {server} and peer.port == {server_port}) or src == {server} \
+             and sport == {server_port} and dst == {client} and dport == {client_port})"
         )
     }
 
-    /// What the kernel can select it by.
-    pub fn filter(&self) -> Filter {
-        let (src, src_port) = self.client;
-        let mut filter = Filter::any();
-        filter.protocol = Some(Protocol::TCP);
-        filter.orig.src = Some(src);
-        filter.orig.src_port = Some(src_port);
-        filter
+    /// What the kernel can select it by: opened by the client, or picked up on the way back.
+    pub fn filters(&self) -> Vec<Filter> {
+        let from = |(src, src_port)| {
+            let mut filter = Filter::any();
+            filter.protocol = Some(Protocol::TCP);
+            filter.orig.src = Some(src);
+            filter.orig.src_port = Some(src_port);
+            filter
+        };
+        vec![from(self.client), from(self.server)]
     }
 
-    /// Whether an entry is this session's: from its client, to its server as the client or the
-    /// server itself sees it.
+    /// Whether an entry is this session's: from its client to its server, as the client or the
+    /// server itself sees it; or the other way round, as the kernel has it that picked the
+    /// connection up by an answer.
     pub fn is(&self, entry: &Entry) -> bool {
-        let opener = entry.orig.src_port().map(|port| (entry.orig.src, port));
-        let addressed = entry.orig.dst_port().map(|port| (entry.orig.dst, port));
-        let answering = entry.reply.src_port().map(|port| (entry.reply.src, port));
+        let end = |address, port: Option<u16>| port.map(|port| (address, port));
+        let opener = end(entry.orig.src, entry.orig.src_port());
+        let addressed = end(entry.orig.dst, entry.orig.dst_port());
+        let answering = end(entry.reply.src, entry.reply.src_port());
+        let (client, server) = (Some(self.client), Some(self.server));
         entry.orig.protocol == Protocol::TCP
-            && opener == Some(self.client)
-            && (addressed == Some(self.server) || answering == Some(self.server))
+            && (opener == client && (addressed == server || answering == server)
+                || opener == server && addressed == client)
     }
 }
 
@@ -120,6 +129,10 @@ mod tests {
         let mut forwarded = entry("203.0.113.5", 2222);
         forwarded.reply = entry("10.0.0.1", 22).reply;
         assert!(session.is(&forwarded));
+        let picked_up = Entry::new(entry("10.0.0.1", 22).reply, entry("10.0.0.1", 22).orig);
+        assert!(session.is(&picked_up));
+        let link_local = Session::parse("fe80::7%eth0 50000 fe80::1%eth0 22").unwrap();
+        assert_eq!(link_local.client.0.to_string(), "fe80::7");
         let mapped = Session::parse("::ffff:192.0.2.7 50000 ::ffff:10.0.0.1 22").unwrap();
         assert_eq!(mapped, session);
     }

@@ -12,9 +12,10 @@ use crate::saved::{self, Format, Header, Rereadable, Target};
 use crate::session::Session;
 use crate::source::Source;
 
-/// Saves the selected entries to a file that is not there yet, and names exactly those that are in
-/// it. `look` is told of the remote session that we run in, if it is one of them, and how many
-/// have been saved; when it refuses, no file is left.
+/// Saves the selected entries to a file of their own, which must not be there yet, and names exactly
+/// those that are in it. `look` is told of the remote session that we run in, if it is one of them,
+/// and how many have been saved; when it refuses, no file is left. None is left either where
+/// nothing is selected.
 pub fn save(
     source: &Source,
     query: &Query,
@@ -22,25 +23,42 @@ pub fn save(
     path: &Path,
     mut look: impl FnMut(Option<Session>, u64) -> Result<(), Failure>,
 ) -> Result<Named, Failure> {
+    // Whatever is there, a pipe or a device as well, is not the place for the only way back.
+    if path.as_os_str() == "-" || path.symlink_metadata().is_ok() {
+        return Err(Failure::new(
+            "file-exists",
+            format!(
+                "{} cannot be the undo file: it is there already, or is none",
+                path.display()
+            ),
+            "name a file that is not there yet",
+        ));
+    }
     let target = Target::open(path, false)?;
     let session = Session::own();
-    let saved = saved::save(
+    let mut keys = Vec::new();
+    let listed = saved::save(
         source,
         query,
         header,
         Format::Table,
         target,
         |entry, saved| {
+            // An interrupted dump begins anew.
+            if saved == 0 {
+                keys.clear();
+            }
+            keys.push(entry.key());
             let own = session.filter(|session| session.is(entry));
             look(own, saved).map(|()| true)
         },
     )?;
-    let mut keys = Vec::new();
-    let mut file = Rereadable::open(path)?.read()?;
-    while let Some(entry) = file.next_entry()? {
-        keys.push(entry.key());
+    if listed.selected == 0 {
+        keys.clear();
+        // It holds nothing, and would only be in the way of the next attempt.
+        let _ = std::fs::remove_file(path);
     }
-    Ok(Named::new(keys, saved.outcome))
+    Ok(Named::new(keys, listed.outcome))
 }
 
 /// Takes out of the file what was not deleted after all: to put back a connection that ended by

@@ -156,9 +156,7 @@ pub(crate) fn bits(scalar: Scalar, set: &Set) -> Option<(u32, u32)> {
         return None;
     }
     let number = u32::try_from(*set.numbers.numbers(1)?.first()?).ok()?;
-    let value = number << mask.trailing_zeros();
-    debug_assert_eq!(shifted(value, mask), shifted(value & mask, mask));
-    Some((mask, value))
+    Some((mask, number << mask.trailing_zeros() & mask))
 }
 
 fn same_bits(a: Scalar, b: Scalar) -> bool {

@@ -84,9 +84,14 @@ pub fn complete(
 /// quotation.
 fn word_at_end(text: &str) -> (usize, &str) {
     let mut quote = None;
+    let (mut is_escaped, mut is_comment) = (false, false);
     for (index, c) in text.char_indices() {
         match quote {
+            _ if is_comment => is_comment = c != '\n',
+            Some(_) if is_escaped => is_escaped = false,
+            Some(_) if c == '\\' => is_escaped = true,
             None if c == '"' || c == '\'' => quote = Some((c, index)),
+            None if c == '#' => is_comment = true,
             Some((open, _)) if c == open => quote = None,
             _ => {}
         }
@@ -127,6 +132,7 @@ fn candidates_of(expect: Expect, vocabulary: &Vocabulary, to: &mut Vec<Candidate
         Expect::Comparison(field) => to.extend(operators(field).into_iter().map(operator)),
         Expect::MaskComparison => to.extend(expect.words().into_iter().map(operator)),
         Expect::Value(field) => values(field, vocabulary, to),
+        Expect::In => to.push(keyword("in")),
         Expect::InSet => to.extend([",", "}"].map(keyword)),
         Expect::Connective { closes } => {
             to.extend(["and", "or"].map(keyword));

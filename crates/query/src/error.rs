@@ -46,6 +46,8 @@ pub(crate) enum Expect {
     MaskComparison,
     /// A value of a field.
     Value(Field),
+    /// `in`, after `not`.
+    In,
     /// What follows a value within braces.
     InSet,
     /// `and`, `or`, the end.
@@ -124,6 +126,7 @@ impl Expect {
             Self::Comparison(field) => return operators(field),
             Self::MaskComparison => &["==", "!=", "<", "<=", ">", ">=", "in"],
             Self::Value(field) => return vec![crate::value::expected(field.kind())],
+            Self::In => &["in"],
             Self::InSet => &[",", "}"],
             Self::Connective { closes: false } => &["and", "or", "the end"],
             Self::Connective { closes: true } => &["and", "or", ")"],

@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
-use ctnetlink::{Filter, Masked, TupleFilter};
+use ctnetlink::{Filter, Masked, Protocol, TupleFilter};
 use serde::Serialize;
 
 use crate::Query;
 use crate::cases::is_impossible;
 use crate::expr::Expr;
 use crate::plan;
+use crate::scalar::{Scalar, Set};
 use crate::syntax::Node;
 
 /// How a query was understood and what becomes of it.
@@ -59,7 +60,7 @@ pub(crate) fn explain(query: &Query) -> Explanation {
 }
 
 /// The top-level conditions that the kernel's filters do not assure.
-fn rest(node: Option<&Node>, filters: &[Filter]) -> Option<String> {
+pub(crate) fn rest(node: Option<&Node>, filters: &[Filter]) -> Option<String> {
     let node = node?;
     let parts: &[Node] = match node {
         Node::And(parts) => parts,
@@ -141,14 +142,14 @@ fn no_protocol(node: &Node, text: &str, warnings: &mut Vec<Warning>) {
         Node::And(parts) => parts,
         other => std::slice::from_ref(other),
     };
+    // Whether it would: beside TCP, its port would be in a filter.
+    let tcp = Expr::value(Scalar::Protocol, Set::one(Protocol::TCP.0));
+    let would_help = |part: &Node| {
+        let filters = plan::filters(&Expr::and(vec![part.expr(), tcp.clone()]));
+        !filters.is_empty() && filters.iter().all(plan::has_port)
+    };
     let port = parts.iter().find_map(|part| match part {
-        Node::Term(term) => crate::cases::cases(&term.expr)
-            .iter()
-            .any(|case| {
-                case.sets()
-                    .any(|(scalar, set)| plan::is_port(scalar) && !set.absent)
-            })
-            .then_some(term),
+        Node::Term(term) if would_help(part) => Some(term),
         _ => None,
     });
     if let Some(term) = port {

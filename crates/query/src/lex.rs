@@ -69,8 +69,24 @@ pub(crate) fn is_word(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '.' | ':' | '/' | '-' | '*' | '?' | '+' | '%')
 }
 
+/// What would do something to a terminal rather than show: control characters, and those that turn
+/// the direction of writing.
+fn is_unprintable(c: char) -> bool {
+    c.is_control() && !matches!(c, '\n' | '\r' | '\t')
+        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Cuts a text; the last token is always [`TokenKind::End`].
 pub(crate) fn tokens(text: &str) -> Result<Vec<Token<'_>>, QueryError> {
+    if let Some((at, c)) = text.char_indices().find(|&(_, c)| is_unprintable(c)) {
+        return Err(QueryError::new(
+            code::SYNTAX,
+            text,
+            at..at + c.len_utf8(),
+            format!("a query cannot have the character U+{:04X}", u32::from(c)),
+            "take it out: it does not show, or changes how the rest shows",
+        ));
+    }
     let mut tokens = Vec::new();
     let mut at = 0;
     loop {

@@ -75,14 +75,28 @@ impl Query {
     /// Understands a text; an empty one selects everything.
     pub fn parse(text: &str, vocabulary: &Vocabulary) -> Result<Self, QueryError> {
         let node = parse::parse(text, vocabulary)?;
+        Ok(Self::new(text.to_owned(), node))
+    }
+
+    fn new(text: String, node: Option<Node>) -> Self {
         let expr = node.as_ref().map_or(Expr::All, Node::expr);
-        Ok(Self {
-            text: text.to_owned(),
+        Self {
+            text,
             is_any: cases::is_impossible(&expr.clone().negated()),
             filters: plan::filters(&expr),
             predicate: Predicate::new(&expr),
             node,
-        })
+        }
+    }
+
+    /// What both select.
+    pub fn and(self, other: Self) -> Self {
+        let (Some(one), Some(two)) = (&self.node, &other.node) else {
+            return if self.node.is_some() { self } else { other };
+        };
+        let begin = format!("({}) and (", self.text);
+        let parts = vec![one.moved(1), two.moved(begin.len())];
+        Self::new(format!("{begin}{})", other.text), Some(Node::And(parts)))
     }
 
     /// The query that selects everything.
@@ -124,7 +138,7 @@ impl Query {
 
     /// Whether the kernel's filters select exactly what the query does.
     pub fn is_exact_in_kernel(&self) -> bool {
-        self.explain().rest.is_none()
+        explain::rest(self.node.as_ref(), &self.filters).is_none()
     }
 
     /// How it was understood and what becomes of it.

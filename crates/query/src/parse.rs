@@ -385,11 +385,7 @@ impl<'a> Parser<'a> {
             TokenKind::Word(word) if word.eq_ignore_ascii_case("not") => {
                 self.advance();
                 if !self.take_word("in") {
-                    return Err(self.expected(
-                        Expect::Nothing,
-                        "in",
-                        "such as: dport not in {80, 443}",
-                    ));
+                    return Err(self.expected(Expect::In, "in", "such as: dport not in {80, 443}"));
                 }
                 return Ok(Operator::NotIn);
             }

@@ -80,9 +80,16 @@ fn is_selective(filter: &Filter) -> bool {
     addresses(filter).any(|address| address.is_some())
         || filter.zone.is_some_and(|zone| zone != 0)
         || filter.mark.is_some_and(|mark| mark.value & mark.mask != 0)
-        || tuples.iter().any(|tuple| {
-            tuple.src_port.is_some() || tuple.dst_port.is_some() || tuple.icmp_id.is_some()
-        })
+        || has_port(filter)
+        || tuples.iter().any(|tuple| tuple.icmp_id.is_some())
+}
+
+/// Whether a filter compares a port.
+pub(crate) fn has_port(filter: &Filter) -> bool {
+    let tuples = [filter.orig, filter.reply];
+    tuples
+        .iter()
+        .any(|tuple| tuple.src_port.is_some() || tuple.dst_port.is_some())
 }
 
 /// What can have several values in one filter's place, most telling first.
@@ -131,6 +138,11 @@ fn split_by_values(case: &Case) -> Vec<Filter> {
         let Some(set) = case.set(scalar).filter(|set| !set.absent) else {
             continue;
         };
+        // An address leaves little that ports could leave out, and each request is a walk.
+        let has_address = |filter: &Filter| addresses(filter).any(|address| address.is_some());
+        if !scalar.is_address() && filters.iter().all(has_address) {
+            continue;
+        }
         let possible = values(scalar, set, MOST_REQUESTS / filters.len());
         let Some(possible) = possible.filter(|values| values.len() > 1) else {
             continue;
@@ -177,7 +189,7 @@ fn wide_filter(case: &Case) -> Filter {
 /// The protocols of which the kernel compares the ports, by number.
 const PORTS_COMPARED: [Protocol; 2] = [Protocol::TCP, Protocol::UDP];
 
-pub(crate) const fn is_port(scalar: Scalar) -> bool {
+const fn is_port(scalar: Scalar) -> bool {
     matches!(
         scalar,
         Scalar::SrcPort | Scalar::DstPort | Scalar::ReplySrcPort | Scalar::ReplyDstPort

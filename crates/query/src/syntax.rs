@@ -49,6 +49,20 @@ impl Node {
         }
     }
 
+    /// The same, further behind in a longer text.
+    pub(crate) fn moved(&self, by: usize) -> Self {
+        let all = |parts: &[Self]| parts.iter().map(|part| part.moved(by)).collect();
+        match self {
+            Self::Term(term) => Self::Term(Term {
+                place: term.place.start + by..term.place.end + by,
+                ..term.clone()
+            }),
+            Self::Not(inner) => Self::Not(Box::new(inner.moved(by))),
+            Self::And(parts) => Self::And(all(parts)),
+            Self::Or(parts) => Self::Or(all(parts)),
+        }
+    }
+
     fn binds(&self) -> u8 {
         match self {
             Self::Or(_) => 0,

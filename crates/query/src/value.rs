@@ -318,6 +318,12 @@ fn state(text: &str) -> Result<Value, Wrong> {
 
 fn address(text: &str) -> Result<Value, Wrong> {
     if let Ok(address) = text.parse::<IpAddr>() {
+        if address.to_canonical() != address {
+            return Err(wrong(
+                format!("{text} is an IPv4 address written as IPv6, which no connection has"),
+                format!("write {}", address.to_canonical()),
+            ));
+        }
         let set = Set::addresses(address, address);
         return Ok(single(Meaning::Set(set), address.to_string()));
     }

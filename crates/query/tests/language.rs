@@ -515,6 +515,18 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
     ("has nat", "query-unknown-name", "nat", ""),
     ("has", "query-syntax", "", "expected a field"),
     ("dport not 80", "query-syntax", "80", "expected in"),
+    (
+        "src == ::ffff:10.0.0.1",
+        "query-value",
+        "::ffff:10.0.0.1",
+        "write 10.0.0.1",
+    ),
+    (
+        "helper == 'a\u{1b}[31m'",
+        "query-syntax",
+        "\u{1b}",
+        "U+001B",
+    ),
     ("tcp; udp", "query-syntax", ";", "joined by and"),
     ("tcp | udp", "query-syntax", "|", "by ||"),
     ("größe > 5 and tcp", "query-unknown-name", "größe", ""),

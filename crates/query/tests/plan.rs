@@ -55,6 +55,16 @@ fn the_kernel_takes_what_it_can_compare() {
             4,
             None,
         ),
+        // Ports would add walks and leave out little beside addresses.
+        (
+            "tcp and dport in {80, 443} and src in {10.0.0.1, 10.0.0.2}",
+            &[
+                "ipv4 and tcp and src == 10.0.0.1",
+                "ipv4 and tcp and src == 10.0.0.2",
+            ],
+            2,
+            Some("dport in {80, 443}"),
+        ),
         ("mark & 0xff == 3", &["mark & 0xff == 0x3"], 1, None),
         ("mark == 3", &["mark == 0x3"], 1, None),
         (
@@ -255,6 +265,11 @@ fn what_is_hardly_meant_is_warned_of() {
             "src in 0.0.0.0/0 or ipv6",
         ),
         ("dport == 53 and bytes > 1MB", "no-protocol", "dport == 53"),
+        (
+            "nat and dport in {80, 443}",
+            "no-protocol",
+            "dport in {80, 443}",
+        ),
     ] {
         let query = Query::parse(text, &vocabulary()).unwrap();
         let warnings = query.explain().warnings;
@@ -331,6 +346,12 @@ fn what_can_follow_is_offered() {
     assert_eq!(
         completions("src "),
         (4, 0, words(&["==", "!=", "in", "not in"]))
+    );
+    assert_eq!(completions("src not "), (8, 0, words(&["in"])));
+    assert_eq!(
+        completions("helper == \"a\\\"b").1,
+        5,
+        "a quotation is a word"
     );
     assert!(completions("dport == ").2.contains(&"https".to_owned()));
     assert!(completions("").2.contains(&"assured".to_owned()));

@@ -174,14 +174,8 @@ impl FilterFlags {
         let parse = |text: &str| {
             Query::parse(text, vocabulary).map_err(|error| Failure::of_query(&error, text))
         };
-        let query = parse(&text)?;
-        let mut conditions = self.conditions(vocabulary)?;
-        match (conditions.is_empty(), query.to_string().as_str()) {
-            (true, _) => return Ok(query),
-            (false, "") => {}
-            (false, text) => conditions.insert(0, format!("({text})")),
-        }
-        parse(&conditions.join(" and "))
+        let conditions = self.conditions(vocabulary)?;
+        Ok(parse(&text)?.and(parse(&conditions.join(" and "))?))
     }
 
     /// What the flags say, in the query language.

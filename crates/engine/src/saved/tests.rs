@@ -215,7 +215,6 @@ fn blocks_that_are_missing_or_twice_are_noticed() {
     // Three blocks of entries.
     const ENTRIES: u32 = 1_500;
     let bytes = file(ENTRIES);
-    let all: Vec<Entry> = (0..ENTRIES).map(entry).collect();
     let ends = sections(&bytes);
     assert!(ends.len() >= 5, "{ends:?}");
     let without = [&bytes[..ends[1]], &bytes[ends[2]..]].concat();

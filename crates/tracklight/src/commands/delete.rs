@@ -1,6 +1,7 @@
 //! `tracklight delete`.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use ctnetlink::{Client, Table};
 use engine::actions::{self, Changed, Flow, Named};
@@ -66,8 +67,12 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     };
     let named = save_to_undo(&source, &query, path, args.force, global)?;
     let changed = delete_named(source.client()?, &named);
-    undo::leave_out(path, &changed.left)?;
-    finish(&changed, "deleted")
+    let outcome = finish(&changed, "deleted");
+    undo::leave_out(path, &changed.left).map_err(|mut failure| {
+        failure.message += "; the undo file holds also entries that were not deleted";
+        failure
+    })?;
+    outcome
 }
 
 /// Reads which they are, deletes exactly those, says how many.
@@ -94,10 +99,18 @@ fn save_to_undo(
     global: &Global,
 ) -> Result<Named, Failure> {
     let header = save::header(source, query, global)?;
+    let stopped = save::on_signal()?;
     let mut progress = Progress::new("saving", None);
-    let named = undo::save(source, query, &header, path, |named, saved| {
+    let named = undo::save(source, query, &header, path, |own, saved| {
         progress.at(saved);
-        look(named, force)
+        if stopped.load(Ordering::Relaxed) {
+            return Err(Failure::new(
+                "interrupted",
+                "interrupted: nothing was deleted",
+                "",
+            ));
+        }
+        look(own, force)
     })?;
     drop(progress);
     Ok(named)

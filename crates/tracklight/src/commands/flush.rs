@@ -59,7 +59,7 @@ fn own_session(client: &Client, query: &Query) -> Result<Option<Session>, Failur
         return Ok(None);
     };
     let mut found = None;
-    for entry in client.dump(&session.filter().into())? {
+    for entry in client.dump(&session.filters().into())? {
         let entry = entry?;
         if session.is(&entry) && query.matches(&entry, engine::now()) {
             found = Some(session);

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use engine::saved::{self, Format, Header, Target};
 use engine::{Failure, Query, Source};
+use query::Vocabulary;
 
 use super::stats;
 use crate::cli::Global;
@@ -52,6 +53,12 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
             "name one last, or - for standard output",
         ));
     };
+    if words.is_empty() && Query::parse(file, &Vocabulary::default()).is_ok() {
+        return Err(usage(
+            format!("{file} is a query, and no file is named"),
+            "name the file last; one of this name is ./NAME",
+        ));
+    }
     let is_stream = file == "-";
     if is_stream && args.format == Kind::Table && std::io::stdout().is_terminal() {
         return Err(usage(

@@ -268,6 +268,16 @@ fn what_is_deleted_can_be_put_back() {
     let nothing = nothing.to_str().unwrap();
     let ran = tracklight(&namespace, &["delete", "sctp", "--undo-file", nothing]).exits(1);
     assert_eq!(ran.out, "0 matched: 0 deleted\n");
+    assert!(!std::path::Path::new(nothing).exists());
+    // Only a file that is not there yet is a way back.
+    for path in ["-", "/dev/null", folder.path().to_str().unwrap()] {
+        let ran = tracklight(&namespace, &["delete", "udp", "--undo-file", path]).exits(1);
+        assert!(
+            ran.err.contains("name a file that is not there yet"),
+            "{ran:?}"
+        );
+    }
+    assert_eq!(count("udp"), "2\n");
 }
 
 #[test]
@@ -315,6 +325,13 @@ fn the_own_session_is_not_cut_unless_forced() {
     assert_eq!(run(&["count"]).out, "2\n");
     let ran = run(&["delete", "-N", "tcp"]).exits(0);
     assert!(ran.err.contains("is among them"), "{ran:?}");
+
+    // Picked up by an answer, it stands the other way round.
+    fill(&namespace, vec![tcp("10.0.0.1", 23, "192.0.2.8", 50_001)]);
+    let mut turned = command(&namespace, &["delete", "host == 192.0.2.8"]);
+    turned.env("SSH_CONNECTION", "192.0.2.8 50001 10.0.0.1 23");
+    Ran::from(turned.output().unwrap()).exits(1);
+    run(&["delete", "host == 192.0.2.8"]).exits(0);
 
     // The hint's own words leave it out.
     let hint = run(&["delete", "src == 192.0.2.7"]).err;
