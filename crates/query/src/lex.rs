@@ -71,7 +71,7 @@ pub(crate) fn is_word(c: char) -> bool {
 
 /// What would do something to a terminal rather than show: control characters, and those that turn
 /// the direction of writing.
-fn is_unprintable(c: char) -> bool {
+pub(crate) fn is_unprintable(c: char) -> bool {
     c.is_control() && !matches!(c, '\n' | '\r' | '\t')
         || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

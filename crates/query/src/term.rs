@@ -59,9 +59,6 @@ impl Operator {
     }
 }
 
-/// The longest value, in characters.
-const LONGEST_VALUE: usize = 256;
-
 /// Message and hint.
 type Complaint = (String, String);
 
@@ -113,13 +110,7 @@ impl Comparison {
 
     /// Understands one value.
     pub(crate) fn value(&self, text: &str, vocabulary: &Vocabulary) -> Result<Value, Wrong> {
-        if text.chars().count() > LONGEST_VALUE {
-            return Err(Wrong {
-                message: format!("a value has at most {LONGEST_VALUE} characters"),
-                hint: "write several values in braces, separated by commas".to_owned(),
-                unknown: false,
-            });
-        }
+        value::check(text)?;
         if self.operator.is_like() {
             return Ok(Value {
                 meaning: Meaning::Text(text.to_owned()),

@@ -96,8 +96,29 @@ pub(crate) fn expected(kind: Kind) -> String {
     }
 }
 
+/// The longest value, in characters.
+const LONGEST: usize = 256;
+
+/// Refuses what can be no value of anything.
+pub(crate) fn check(text: &str) -> Result<(), Wrong> {
+    if text.chars().nth(LONGEST).is_some() {
+        return Err(wrong(
+            format!("a value has at most {LONGEST} characters"),
+            "write several values in braces, separated by commas",
+        ));
+    }
+    match text.chars().find(|&c| crate::lex::is_unprintable(c)) {
+        Some(c) => Err(wrong(
+            format!("a value cannot have the character U+{:04X}", u32::from(c)),
+            "take it out: it does not show, or changes how the rest shows",
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Understands a value. A range is two values with `-` between them.
 pub(crate) fn parse(field: Field, text: &str, vocabulary: &Vocabulary) -> Result<Value, Wrong> {
+    check(text)?;
     let kind = field.kind();
     let single = match one(kind, text, vocabulary) {
         Ok(value) => return Ok(value),

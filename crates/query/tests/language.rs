@@ -549,6 +549,17 @@ fn what_is_wrong_is_marked_and_mended() {
 }
 
 #[test]
+fn what_no_query_can_have_no_flag_has_either() {
+    for text in ["a\u{11}b", "\u{202e}", "\u{1b}[31m", &"x".repeat(257)] {
+        let checked = query::check_value(query::Field::Helper, text, &vocabulary());
+        assert!(checked.is_err(), "{text:?}");
+        let query = Query::parse(&format!("helper == \"{text}\""), &vocabulary());
+        assert!(query.is_err(), "{text:?}");
+    }
+    assert!(query::check_value(query::Field::Helper, &"x".repeat(256), &vocabulary()).is_ok());
+}
+
+#[test]
 fn an_error_is_json_for_screens() {
     let error = Query::parse("größe == 1 or dport == x1", &vocabulary()).unwrap_err();
     let json = serde_json::to_value(&error).unwrap();
