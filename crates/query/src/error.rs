@@ -151,8 +151,8 @@ pub(crate) fn operators(field: Field) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()
 }
 
-/// The names that are most like a wrong one.
-pub(crate) fn near<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+/// The names that are most like a wrong one, the likeliest first; at most three.
+pub fn near<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     // Comparing costs length times length, and nobody means a name by something far longer.
     if wrong.chars().count() > 40 {
         return Vec::new();

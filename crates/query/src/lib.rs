@@ -49,7 +49,7 @@ use std::fmt;
 use ctnetlink::{Entry, Filter};
 
 pub use complete::{Candidate, CandidateKind, Completion, complete};
-pub use error::QueryError;
+pub use error::{QueryError, near};
 pub use explain::{Explanation, Warning};
 pub use field::{Field, Flag, Kind, MarkPart};
 pub use scalar::BitField;

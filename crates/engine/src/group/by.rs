@@ -205,9 +205,10 @@ impl FromStr for By {
 
 fn unknown(text: &str) -> String {
     let names: Vec<&str> = FIELDS.iter().map(|(name, _, _)| *name).collect();
-    let near = |name: &&&str| strsim::damerau_levenshtein(name, text);
-    let nearest = names.iter().min_by_key(near).filter(|name| near(name) <= 2);
-    let guess = nearest.map_or_else(String::new, |name| format!("did you mean {name}? "));
+    let guess = match query::near(text, names.iter().copied()).as_slice() {
+        [name, ..] => format!("did you mean {name}? "),
+        [] => String::new(),
+    };
     format!(
         "{guess}expected one of {}, or a network such as /24 or dst/16/48",
         names.join(", ")
