@@ -267,8 +267,8 @@ impl Entry {
         }
     }
 
-    /// An entry of which nothing is known, to decode into.
-    pub(crate) const fn blank() -> Self {
+    /// An entry of which nothing is known, to write another into: its tuples are unspecified.
+    pub const fn blank() -> Self {
         Self::new(Tuple::UNSPECIFIED, Tuple::UNSPECIFIED)
     }
 

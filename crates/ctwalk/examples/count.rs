@@ -1,0 +1,26 @@
+//! Reads the table of this network namespace with the BPF program and tells how long it took:
+//! `count [TIMES] [THREADS]`.
+
+use std::time::Instant;
+
+use ctnetlink::{Client, Namespace};
+use ctwalk::{Filter, Walker};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut numbers = std::env::args().skip(1).map(|text| text.parse::<usize>());
+    let times = numbers.next().transpose()?.unwrap_or(1);
+    let threads = numbers.next().transpose()?.unwrap_or(8);
+    let started = Instant::now();
+    let walker = Walker::with_threads(&Namespace::current()?, Client::open()?, threads)?;
+    println!("loaded in {:.1?}", started.elapsed());
+    for _ in 0..times {
+        let started = Instant::now();
+        let mut walk = walker.walk(&Filter::any())?;
+        let mut count = 0u64;
+        while walk.next_entry()?.is_some() {
+            count += 1;
+        }
+        println!("{count} entries in {:.1?}, {:?}", started.elapsed(), walk.outcome());
+    }
+    Ok(())
+}

@@ -1,0 +1,658 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * Reads the connection tracking table. docs/bpf.md explains what is read, why it is safe, and what
+ * each check is for.
+ */
+#include "record.h"
+
+char _license[] SEC("license") = "Dual MIT/GPL";
+
+/* Whether memory is read in place, with bpf_rdonly_cast(), or through a helper. */
+const volatile u8 in_place SEC(".rodata");
+
+/* Slots and their regions are as many as user space makes them. */
+struct {
+	u32 (*type)[BPF_MAP_TYPE_ARRAY];
+	u32 *key;
+	struct slot *value;
+	u32 (*max_entries)[1];
+	u32 (*map_flags)[BPF_F_MMAPABLE];
+} slots SEC(".maps");
+
+struct {
+	u32 (*type)[BPF_MAP_TYPE_ARRAY];
+	u32 *key;
+	u8 (*value)[REGION];
+	u32 (*max_entries)[1];
+	u32 (*map_flags)[BPF_F_MMAPABLE];
+} regions SEC(".maps");
+
+struct {
+	u32 (*type)[BPF_MAP_TYPE_ARRAY];
+	u32 *key;
+	u8 (*value)[4096];
+	u32 (*max_entries)[1];
+	u32 (*map_flags)[BPF_F_MMAPABLE];
+} page SEC(".maps");
+
+/* --- Finding the table ------------------------------------------------------ */
+
+struct found {
+	u64 symbol[8]; /* text that ends in zeros */
+	u64 address;
+	u64 net;
+};
+
+/* Address of a function, 0 if there is none; and the namespace of the caller. */
+SEC("syscall")
+int find(struct found *context)
+{
+	u64 symbol[8], address = 0, nsproxy = 0, net = 0;
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+#pragma unroll
+	for (int i = 0; i < 8; i++)
+		symbol[i] = context->symbol[i];
+	if (bpf_kallsyms_lookup_name((char *)symbol, sizeof(symbol), 0, &address))
+		address = 0;
+	context->address = address;
+
+	bpf_probe_read_kernel(&nsproxy, sizeof(nsproxy), &task->nsproxy);
+	if (nsproxy)
+		bpf_probe_read_kernel(&net, sizeof(net), &((struct nsproxy *)nsproxy)->net_ns);
+	context->net = net;
+	return 0;
+}
+
+struct peeked {
+	u64 address;
+	u32 size;
+	s32 error;
+};
+
+/* Copies kernel memory to the page. */
+SEC("syscall")
+int peek(struct peeked *context)
+{
+	u32 zero = 0, size = context->size;
+	u8 *to = bpf_map_lookup_elem(&page, &zero);
+
+	if (!to || size > 4096)
+		return 1;
+	context->error = bpf_probe_read_kernel(to, size, (void *)context->address);
+	return 0;
+}
+
+/* --- Reading ---------------------------------------------------------------- */
+
+#define cast(type, address) ((type *)bpf_rdonly_cast((void *)(address), type_id(type)))
+
+/* A number at a kernel address. In place it costs an instruction or two, else a call. */
+#define number(type, address, field)                                                            \
+	({                                                                                      \
+		typeof(((type *)0)->field) number_ = 0;                                         \
+		if (in_place)                                                                   \
+			number_ = cast(type, address)->field;                                   \
+		else                                                                            \
+			bpf_probe_read_kernel(&number_, sizeof(number_),                        \
+					      &((type *)(address))->field);                     \
+		number_;                                                                        \
+	})
+
+/* The same in the copy of the nf_conn. */
+#define copied(slot, type, field) (*(type *)((slot)->ct + offset_of(struct nf_conn, field)))
+
+struct reading {
+	struct slot *slot;
+	u8 *region;
+};
+
+/*
+ * The node behind a node, left in memory: a pointer that was read in place is one to the verifier
+ * until it has been stored.
+ */
+static ALWAYS_INLINE void follow(volatile u64 *to, u64 node)
+{
+	if (in_place)
+		*to = (u64)cast(struct hlist_nulls_node, node)->next;
+	else if (bpf_probe_read_kernel((void *)to, sizeof(*to), (void *)node))
+		*to = 0;
+}
+
+/*
+ * Reads the beginnings of several chains before any of them is walked, so that the processor waits
+ * for their cache lines at the same time and not one after the other.
+ */
+static ALWAYS_INLINE void fetch(struct slot *slot, u32 bucket)
+{
+	volatile u64 *heads = slot->heads;
+
+	if (bpf_probe_read_kernel((void *)heads, sizeof(slot->heads),
+				  (void *)(slot->table + 8ull * bucket)))
+		return;
+#pragma unroll
+	for (int round = 0; round < 2; round++)
+#pragma unroll
+		for (int i = 0; i < BUCKETS_AT_ONCE; i++) {
+			/* At the end of a chain the table itself is read: no branch to take. */
+			u64 node = heads[i], is_end = -(node & 1);
+
+			follow(&heads[i], (node & ~is_end) | (slot->table & is_end));
+		}
+}
+
+/* --- Filtering -------------------------------------------------------------- */
+
+struct asking {
+	struct slot *slot;
+	struct record *record;
+	u32 first;
+	u8 any, all, selected;
+};
+
+static ALWAYS_INLINE int is_between(struct test *test, u64 high, u64 low)
+{
+	if (high < test->first_high || high > test->last_high)
+		return 0;
+	if (high == test->first_high && low < test->first)
+		return 0;
+	return !(high == test->last_high && low > test->last);
+}
+
+static long ask(u32 index, struct asking *asking)
+{
+	struct record *record = asking->record;
+	u32 at = asking->first + index;
+	struct test *test;
+	u64 high = 0, low = 0;
+	u32 offset;
+	u8 flags;
+
+	if (at >= MOST_TESTS)
+		return 1;
+	test = &asking->slot->tests[at];
+	offset = test->offset;
+	flags = test->flags;
+	if (offset > sizeof(struct record) - 16)
+		return 1;
+
+	if ((record->has & test->need) != test->need) {
+		asking->any |= test->width == 0;
+	} else if (test->width) {
+		u8 *number = (u8 *)record + offset;
+
+		switch (test->width) {
+		case 1:
+			low = *number;
+			break;
+		case 2:
+			low = *(u16 *)number;
+			if (flags & TEST_NETWORK_ORDER)
+				low = __builtin_bswap16(low);
+			break;
+		case 4:
+			low = *(u32 *)number;
+			if (flags & TEST_NETWORK_ORDER)
+				low = __builtin_bswap32(low);
+			break;
+		case 8:
+			low = *(u64 *)number;
+			break;
+		default:
+			/* Addresses lie at a multiple of four. */
+			high = (u64) * (u32 *)number | (u64) * (u32 *)(number + 4) << 32;
+			low = (u64) * (u32 *)(number + 8) | (u64) * (u32 *)(number + 12) << 32;
+			high = __builtin_bswap64(high);
+			low = __builtin_bswap64(low);
+		}
+		asking->any |= is_between(test, high, low & test->mask);
+	}
+
+	if (flags & TEST_ENDS_CONDITION) {
+		asking->all &= asking->any;
+		asking->any = 0;
+	}
+	if (flags & TEST_ENDS_ALTERNATIVE) {
+		if (asking->all) {
+			asking->selected = 1;
+			return 1;
+		}
+		asking->all = 1;
+	}
+	return 0;
+}
+
+static ALWAYS_INLINE int is_selected(struct slot *slot, struct record *record, u32 first, u32 count)
+{
+	struct asking asking = { .slot = slot, .record = record, .first = first, .all = 1 };
+
+	if (!count)
+		return 1;
+	bpf_loop(count, ask, &asking, 0);
+	return asking.selected;
+}
+
+/* What to do after a node. */
+enum turn { GO_ON, NEXT_BUCKET, SAME_BUCKET, ROOM_IS_UP };
+
+/* --- One entry -------------------------------------------------------------- */
+
+static ALWAYS_INLINE void write_protocol(struct slot *slot, struct record *record)
+{
+	u8 protocol = copied(slot, u8, tuplehash[0].tuple.dst.protonum);
+
+	switch (protocol) {
+	case IPPROTO_TCP:
+		record->has |= HAS_PORTS | HAS_TCP | HAS_STATE;
+		record->state = copied(slot, u8, proto.tcp.state);
+		record->wscale[0] = copied(slot, u8, proto.tcp.seen[0].td_scale);
+		record->wscale[1] = copied(slot, u8, proto.tcp.seen[1].td_scale);
+		record->flags[0] = copied(slot, u8, proto.tcp.seen[0].flags);
+		record->flags[1] = copied(slot, u8, proto.tcp.seen[1].flags);
+		break;
+	case IPPROTO_SCTP:
+		record->has |= HAS_PORTS | HAS_SCTP | HAS_STATE;
+		record->state = STATE_SCTP + copied(slot, u8, proto.sctp.state);
+		record->vtag[0] = copied(slot, u32, proto.sctp.vtag[0]);
+		record->vtag[1] = copied(slot, u32, proto.sctp.vtag[1]);
+		break;
+	case IPPROTO_DCCP:
+		/* Linux 6.16 and later keep nothing of it but the addresses. */
+		if (has_field(union nf_conntrack_proto, dccp)) {
+			record->has |= HAS_PORTS | HAS_DCCP | HAS_STATE;
+			record->state = STATE_DCCP + copied(slot, u8, proto.dccp.state);
+			record->role = copied(slot, u8, proto.dccp.role[0]);
+			record->handshake = copied(slot, u64, proto.dccp.handshake_seq);
+		}
+		break;
+	case IPPROTO_UDP:
+	case IPPROTO_UDPLITE:
+		record->has |= HAS_PORTS;
+		break;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		record->has |= HAS_ICMP;
+		break;
+	case IPPROTO_GRE:
+		record->has |= HAS_GRE;
+		break;
+	}
+	/* A flow table that forwards the packets knows the state; this entry does not. */
+	if (record->status & IPS_OFFLOAD)
+		record->has &= ~(HAS_TCP | HAS_SCTP | HAS_DCCP | HAS_STATE);
+}
+
+static ALWAYS_INLINE void copy_tuple(u8 *to, u8 *from)
+{
+	u64 *words = (u64 *)to, *of = (u64 *)from;
+
+	words[0] = of[0];
+	words[1] = of[1];
+	words[2] = of[2];
+	words[3] = of[3];
+	words[4] = of[4];
+}
+
+/* What is in the nf_conn itself. Whether the entry is wanted so far. */
+static ALWAYS_INLINE int write_base(struct slot *slot, struct record *record, u64 ct)
+{
+	u16 family = copied(slot, u16, tuplehash[0].tuple.src.l3num);
+	u32 status = (u32)copied(slot, unsigned long, status);
+	s32 left = copied(slot, u32, timeout) - slot->jiffies;
+
+	/* As the kernel's own dump does: what has expired is as good as gone. */
+	if (left <= 0 || (status & IPS_DYING) || !copied(slot, u32, ct_general.use))
+		return 0;
+
+	record->address = ct;
+	record->master = copied(slot, u64, master);
+	copy_tuple(record->orig, slot->ct + offset_of(struct nf_conn, tuplehash[0].tuple));
+	copy_tuple(record->reply, slot->ct + offset_of(struct nf_conn, tuplehash[1].tuple));
+	record->has = slot->first;
+	if (family == AF_INET)
+		record->has |= HAS_IPV4;
+	else if (family == AF_INET6)
+		record->has |= HAS_IPV6;
+	record->status = status;
+	record->use = copied(slot, u32, ct_general.use);
+	record->mark = 0;
+	if (has_field(struct nf_conn, mark)) {
+		record->mark = copied(slot, u32, mark);
+		record->has |= HAS_MARK;
+	}
+	record->secmark = has_field(struct nf_conn, secmark) ? copied(slot, u32, secmark) : 0;
+	record->zone = 0;
+	record->zone_dir = 0;
+	if (has_field(struct nf_conn, zone)) {
+		record->zone = copied(slot, u16, zone.id);
+		record->zone_dir = copied(slot, u8, zone.dir);
+	}
+	record->timeout = 0;
+	if (!(status & IPS_OFFLOAD)) {
+		record->timeout = (u32)left / slot->hz;
+		record->has |= HAS_TIMEOUT;
+	}
+	record->state = 0;
+	write_protocol(slot, record);
+	return is_selected(slot, record, slot->early, slot->early_count);
+}
+
+/* Where an extension of the entry is; 0 if it has none of the kind. Without a branch: six of them
+ * would be 64 ways for the verifier to go. */
+#define extension(ext, id)                                                                      \
+	({                                                                                      \
+		u64 at_ = 0;                                                                    \
+		if (has_enum_value(enum nf_ct_ext_id, id)) {                                    \
+			u32 id_ = enum_value(enum nf_ct_ext_id, id);                            \
+			if (id_ < sizeof(offsets)) {                                            \
+				u64 offset_ = offsets[id_];                                     \
+				at_ = ((ext) + offset_) & -((offset_ + 255) >> 8);              \
+			}                                                                       \
+		}                                                                               \
+		at_;                                                                            \
+	})
+
+/* What few entries have; the length of it. */
+static ALWAYS_INLINE u32 write_more(struct slot *slot, struct record *record, struct more *more,
+				    u64 help, u64 labels, u64 seqadj, u64 synproxy)
+{
+	if (labels) {
+		u64 *bits = (u64 *)more->labels;
+
+		if (!bpf_probe_read_kernel(bits, sizeof(more->labels), (void *)labels) &&
+		    (bits[0] || bits[1]))
+			record->has |= HAS_LABELS;
+	}
+	if (help) {
+		u64 helper = 0;
+
+		bpf_probe_read_kernel(&helper, sizeof(helper),
+				      &((struct nf_conn_help *)help)->helper);
+		if (helper && !bpf_probe_read_kernel(more->helper, sizeof(more->helper),
+						     ((struct nf_conntrack_helper *)helper)->name))
+			record->has |= HAS_HELPER;
+	}
+	if ((record->status & IPS_EXPECTED) && record->master) {
+		if (!bpf_probe_read_kernel(more->master, sizeof(more->master),
+					   &((struct nf_conn *)record->master)->tuplehash[0].tuple))
+			record->has |= HAS_MASTER;
+	}
+	if ((record->status & IPS_SEQ_ADJUST) && seqadj) {
+		if (!bpf_probe_read_kernel(more->seqadj, sizeof(more->seqadj), (void *)seqadj))
+			record->has |= HAS_SEQADJ;
+	}
+	if (synproxy) {
+		/* Everything that came through netlink has one, of zeros. */
+		if (!bpf_probe_read_kernel(more->synproxy, sizeof(more->synproxy),
+					   (void *)synproxy) &&
+		    (more->synproxy[0] || more->synproxy[1] || more->synproxy[2]))
+			record->has |= HAS_SYNPROXY;
+	}
+	if (!(record->has & HAS_SOME_MORE))
+		return 0;
+	return sizeof(struct more);
+}
+
+/* Whether the copy is of one connection: the memory of an entry is used anew at once. */
+static ALWAYS_INLINE int is_same(struct slot *slot, u64 ct)
+{
+	if (in_place) {
+		struct nf_conntrack_tuple *is = &cast(struct nf_conn, ct)->tuplehash[0].tuple;
+		u32 changed = 0;
+
+#define differs(type, field) (is->field ^ copied(slot, type, tuplehash[0].tuple.field))
+		changed |= differs(u32, src.u3.all[0]) | differs(u32, src.u3.all[1]);
+		changed |= differs(u32, src.u3.all[2]) | differs(u32, src.u3.all[3]);
+		changed |= differs(u32, dst.u3.all[0]) | differs(u32, dst.u3.all[1]);
+		changed |= differs(u32, dst.u3.all[2]) | differs(u32, dst.u3.all[3]);
+		changed |= differs(u16, src.u.all) | differs(u16, dst.u.all);
+		changed |= differs(u16, src.l3num) | differs(u8, dst.protonum);
+		changed |= differs(u8, dst.dir);
+		return !changed;
+	}
+	u64 is[5];
+	u64 *was = (u64 *)(slot->ct + offset_of(struct nf_conn, tuplehash[0].tuple));
+
+	if (bpf_probe_read_kernel(is, sizeof(is), &((struct nf_conn *)ct)->tuplehash[0].tuple))
+		return 0;
+	return !((is[0] ^ was[0]) | (is[1] ^ was[1]) | (is[2] ^ was[2]) | (is[3] ^ was[3]) |
+		 (is[4] ^ was[4]));
+}
+
+/* Writes the record of an entry, if it is one of this namespace and selected. */
+static ALWAYS_INLINE enum turn take(struct reading *reading, u64 node)
+{
+	struct slot *slot = reading->slot;
+	u64 ct = node - offset_of(struct nf_conn, tuplehash);
+	u32 used = slot->used, length = sizeof(struct record);
+	struct record *record;
+	u8 offsets[sizeof(((struct nf_ct_ext *)0)->offset)] = {};
+	u64 ext;
+
+	if (used > REGION - sizeof(struct record) - sizeof(struct more))
+		return ROOM_IS_UP;
+	record = (void *)(reading->region + used);
+
+	if (bpf_probe_read_kernel(slot->ct, size_of(struct nf_conn), (void *)ct))
+		return SAME_BUCKET;
+	if (copied(slot, u64, ct_net.net) != slot->net)
+		return GO_ON;
+	if (!write_base(slot, record, ct))
+		goto check;
+
+	record->packets_orig = record->bytes_orig = 0;
+	record->packets_reply = record->bytes_reply = 0;
+	record->start = record->stop = 0;
+	ext = copied(slot, u64, ext);
+	if (ext) {
+		u64 acct, tstamp, help, labels, seqadj, synproxy;
+
+		if (bpf_probe_read_kernel(offsets, sizeof(offsets),
+					  ((struct nf_ct_ext *)ext)->offset))
+			return SAME_BUCKET;
+		acct = extension(ext, NF_CT_EXT_ACCT);
+		if (acct) {
+			record->packets_orig =
+				number(struct nf_conn_acct, acct, counter[0].packets.counter);
+			record->bytes_orig =
+				number(struct nf_conn_acct, acct, counter[0].bytes.counter);
+			record->packets_reply =
+				number(struct nf_conn_acct, acct, counter[1].packets.counter);
+			record->bytes_reply =
+				number(struct nf_conn_acct, acct, counter[1].bytes.counter);
+			record->has |= HAS_COUNTERS;
+		}
+		tstamp = extension(ext, NF_CT_EXT_TSTAMP);
+		if (tstamp) {
+			record->start = number(struct nf_conn_tstamp, tstamp, start);
+			record->stop = number(struct nf_conn_tstamp, tstamp, stop);
+			record->has |= HAS_TIMESTAMPS;
+		}
+		help = extension(ext, NF_CT_EXT_HELPER);
+		labels = extension(ext, NF_CT_EXT_LABELS);
+		seqadj = extension(ext, NF_CT_EXT_SEQADJ);
+		synproxy = extension(ext, NF_CT_EXT_SYNPROXY);
+		if (help | labels | seqadj | synproxy | (record->status & IPS_EXPECTED))
+			length += write_more(slot, record, (void *)(record + 1), help, labels,
+					     seqadj, synproxy);
+	}
+	record->packets = record->packets_orig + record->packets_reply;
+	record->bytes = record->bytes_orig + record->bytes_reply;
+
+	if (is_selected(slot, record, slot->full, slot->full_count)) {
+		slot->used = used + length;
+		slot->records++;
+		slot->first = 0;
+	}
+check:
+	return is_same(slot, ct) ? GO_ON : SAME_BUCKET;
+}
+
+/* --- The walk --------------------------------------------------------------- */
+
+#define MOST_TRIES 32
+#define LONGEST_CHAIN 16384
+/* The clock is looked at after so many nodes at the latest. */
+#define UNLOOKED 512
+
+static ALWAYS_INLINE long stop(struct slot *slot, enum state state)
+{
+	slot->state = state;
+	slot->next = slot->bucket;
+	slot->used = slot->begun;
+	return 1;
+}
+
+/* Goes to the next bucket, unless the run is over. */
+static ALWAYS_INLINE long leave_bucket(struct slot *slot)
+{
+	slot->bucket++;
+	slot->begun = slot->used;
+	slot->tries = 0;
+	if (slot->bucket >= slot->to)
+		return stop(slot, STATE_DONE);
+	if (slot->bucket % BUCKETS_AT_ONCE == 0 || slot->unlooked > UNLOOKED) {
+		slot->unlooked = 0;
+		if (bpf_ktime_get_ns() > slot->deadline)
+			return stop(slot, STATE_UNFINISHED);
+		if (slot->bucket % BUCKETS_AT_ONCE == 0)
+			fetch(slot, slot->bucket);
+	}
+	return 0;
+}
+
+static ALWAYS_INLINE enum turn visit(struct reading *reading, u64 node)
+{
+	struct slot *slot = reading->slot;
+
+	/* A chain ends in its bucket's number. In another one: a node was moved under the reader. */
+	if (node & 1)
+		return node == 2ull * slot->bucket + 1 ? NEXT_BUCKET : SAME_BUCKET;
+	if (!node)
+		return SAME_BUCKET;
+	slot->nodes++;
+	slot->unlooked++;
+
+	/* The next node first: if the copy is whole, it was read of the same connection. */
+	follow(&slot->node, node);
+	/* Each entry is in the table twice, once a direction. */
+	if (number(struct nf_conntrack_tuple_hash, node, tuple.dst.dir))
+		return GO_ON;
+	return take(reading, node);
+}
+
+static long step(u32 index, struct reading *reading)
+{
+	struct slot *slot = reading->slot;
+	u64 head = 0;
+
+	switch (visit(reading, slot->node)) {
+	case GO_ON:
+		if (slot->unlooked > LONGEST_CHAIN)
+			return stop(slot, STATE_TOO_LONG);
+		return 0;
+	case NEXT_BUCKET:
+		if (leave_bucket(slot))
+			return 1;
+		break;
+	case SAME_BUCKET:
+		/* From its beginning once more: what it gave so far is forgotten. */
+		slot->again++;
+		slot->used = slot->begun;
+		if (++slot->tries > MOST_TRIES)
+			return stop(slot, STATE_ASTRAY);
+		break;
+	default:
+		return stop(slot, slot->begun ? STATE_UNFINISHED : STATE_TOO_LONG);
+	}
+	if (bpf_probe_read_kernel(&head, sizeof(head), (void *)(slot->table + 8ull * slot->bucket)))
+		return stop(slot, STATE_FAULT);
+	slot->node = head;
+	slot->first = HAS_FIRST;
+	return 0;
+}
+
+/* Tuples are copied whole, and user space takes them apart. Decided when the program is loaded. */
+static ALWAYS_INLINE int is_tuple_known(void)
+{
+	return size_of(struct nf_conntrack_tuple) == 40 &&
+	       offset_of(struct nf_conntrack_tuple, src.u3) == 0 &&
+	       offset_of(struct nf_conntrack_tuple, src.u) == 16 &&
+	       offset_of(struct nf_conntrack_tuple, src.l3num) == 18 &&
+	       offset_of(struct nf_conntrack_tuple, dst.u3) == 20 &&
+	       offset_of(struct nf_conntrack_tuple, dst.u) == 36 &&
+	       offset_of(struct nf_conntrack_tuple, dst.protonum) == 38 &&
+	       offset_of(struct nf_conntrack_tuple, dst.dir) == 39;
+}
+
+static ALWAYS_INLINE u64 table_now(struct slot *slot)
+{
+	u64 table = 0;
+
+	bpf_probe_read_kernel(&table, sizeof(table), (void *)slot->variable);
+	return table;
+}
+
+/*
+ * Looks something up that is not there. The kernel's own lookup waits until no resize of the table
+ * is under way: what it finds afterwards in nf_conntrack_hash is what was there all along.
+ */
+static ALWAYS_INLINE int wait_for_resize(struct xdp_md *context)
+{
+	struct bpf_sock_tuple nothing = {};
+	struct bpf_ct_opts options = { .netns_id = -1, .l4proto = IPPROTO_UDP };
+	struct nf_conn *ct;
+
+	ct = bpf_xdp_ct_lookup(context, &nothing, sizeof(nothing.ipv4), &options, sizeof(options));
+	if (ct) {
+		bpf_ct_release(ct);
+		return 1;
+	}
+	return options.error == -2; /* ENOENT */
+}
+
+SEC("xdp")
+int walk(struct xdp_md *context)
+{
+	u8 *data = (void *)(long)context->data;
+	struct reading reading;
+	struct slot *slot;
+	u32 index;
+
+	if ((void *)(data + sizeof(u32)) > (void *)(long)context->data_end)
+		return XDP_PASS;
+	index = *(u32 *)data;
+	slot = bpf_map_lookup_elem(&slots, &index);
+	reading.slot = slot;
+	reading.region = bpf_map_lookup_elem(&regions, &index);
+	if (!slot || !reading.region)
+		return XDP_PASS;
+
+	/* As if the bucket before had been read. */
+	slot->bucket = slot->from - 1;
+	slot->node = 2ull * slot->bucket + 1;
+	slot->next = slot->from;
+	slot->used = slot->begun = slot->records = slot->again = slot->tries = slot->unlooked = 0;
+	slot->nodes = 0;
+	slot->jiffies = (u32)bpf_jiffies64();
+	slot->deadline = bpf_ktime_get_ns() + slot->budget;
+	slot->state = STATE_LAYOUT;
+	if (!is_tuple_known())
+		return XDP_PASS;
+	slot->state = STATE_MOVED;
+	/*
+	 * The run is one RCU section: the table that is the kernel's now is not freed before its end,
+	 * nor is any entry's memory given to something else.
+	 */
+	if (table_now(slot) != slot->table)
+		return XDP_PASS;
+
+	slot->state = STATE_UNFINISHED;
+	bpf_loop(1 << 22, step, &reading, 0);
+
+	if (!wait_for_resize(context))
+		slot->state = STATE_NO_LOOKUP;
+	else if (table_now(slot) != slot->table)
+		slot->state = STATE_MOVED;
+	return XDP_PASS;
+}

@@ -1,0 +1,72 @@
+//! What a run is asked and answers: `struct slot` of `bpf/record.h`.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+/// Bytes of a slot, and where in it the answer and the tests are.
+pub(crate) const SLOT: usize = 3840;
+pub(crate) const ANSWER: usize = size_of::<Ask>();
+pub(crate) const TESTS: usize = 768;
+/// Bytes of the region that takes a run's records.
+pub(crate) const REGION: usize = 256 * 1024;
+
+/// What a run is asked.
+#[derive(Clone, Copy, Debug, IntoBytes, Immutable)]
+#[repr(C)]
+pub(crate) struct Ask {
+    pub(crate) variable: u64,
+    pub(crate) table: u64,
+    pub(crate) net: u64,
+    /// Nanoseconds.
+    pub(crate) budget: u64,
+    pub(crate) from: u32,
+    pub(crate) to: u32,
+    pub(crate) hz: u32,
+    pub(crate) early: u32,
+    pub(crate) early_count: u32,
+    pub(crate) full: u32,
+    pub(crate) full_count: u32,
+    pub(crate) rest: u32,
+}
+
+/// What a run answers.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable)]
+#[repr(C)]
+pub(crate) struct Answer {
+    pub(crate) state: u32,
+    pub(crate) next: u32,
+    pub(crate) used: u32,
+    pub(crate) records: u32,
+    pub(crate) again: u32,
+    rest: u32,
+    pub(crate) nodes: u64,
+}
+
+const _: () = assert!(ANSWER == 64 && size_of::<Answer>() == 32);
+
+/// How a run ended: `enum state`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Unfinished,
+    Done,
+    Moved,
+    Astray,
+    TooLong,
+    Fault,
+    NoLookup,
+    Layout,
+}
+
+impl Answer {
+    pub(crate) const fn state(&self) -> State {
+        match self.state {
+            0 => State::Unfinished,
+            1 => State::Done,
+            2 => State::Moved,
+            3 => State::Astray,
+            4 => State::TooLong,
+            6 => State::NoLookup,
+            7 => State::Layout,
+            _ => State::Fault,
+        }
+    }
+}
