@@ -20,7 +20,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         while walk.next_entry()?.is_some() {
             count += 1;
         }
-        println!("{count} entries in {:.1?}, {:?}", started.elapsed(), walk.outcome());
+        println!(
+            "{count} entries in {:.1?}, {:?}",
+            started.elapsed(),
+            walk.outcome()
+        );
     }
     Ok(())
 }

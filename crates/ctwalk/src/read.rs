@@ -138,7 +138,10 @@ impl Reading {
             if let Some(slot) = queue.free.pop() {
                 return Some(slot);
             }
-            queue = self.freed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = self
+                .freed
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -231,7 +234,9 @@ impl Cursor {
                 .program
                 .walk(slot, &ask)
                 .map_err(|error| Refusal::system("BPF_PROG_RUN", &error))?;
-            reading.again.fetch_add(answer.again.into(), Ordering::Relaxed);
+            reading
+                .again
+                .fetch_add(answer.again.into(), Ordering::Relaxed);
             reading.nodes.fetch_add(answer.nodes, Ordering::Relaxed);
             match answer.state() {
                 State::Done => self.range = None,

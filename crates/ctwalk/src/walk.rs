@@ -14,10 +14,11 @@ use crate::record::{Forms, More, Record, has};
 use crate::refusal::Refusal;
 use crate::walker::Inner;
 
-/// How a walk went; final at its end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How a walk went so far; final at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WalkOutcome {
-    /// Whether every entry that stood still was given out.
+    /// Whether nothing was left out: at the end, whether every entry that stood still was given
+    /// out.
     pub complete: bool,
     /// How often the table was begun anew because it was resized.
     pub resizes: u32,
@@ -60,11 +61,15 @@ impl Walk {
             cursor: Cursor::default(),
             filled: None,
             at: 0,
-            outcome: WalkOutcome::default(),
+            outcome: WalkOutcome {
+                complete: true,
+                resizes: 0,
+                again: 0,
+                nodes: 0,
+            },
         };
         if is_nothing {
             walk.inner.end(slots);
-            walk.outcome.complete = true;
             return Ok(walk);
         }
         walk.spread(slots)?;
@@ -137,13 +142,14 @@ impl Walk {
             self.outcome.again += summary.again;
             self.outcome.nodes += summary.nodes;
             if !summary.has_moved {
-                self.outcome.complete = !summary.has_gaps;
+                self.outcome.complete &= !summary.has_gaps;
                 self.inner.end(slots);
             } else if self.outcome.resizes < MOST_RESIZES {
                 self.outcome.resizes += 1;
                 self.giver.begin_anew();
                 self.spread(slots)?;
             } else {
+                self.outcome.complete = false;
                 self.inner.end(slots);
             }
         }

@@ -39,8 +39,14 @@ pub(crate) struct Inner {
 
 impl std::fmt::Debug for Walker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let table = *self.inner.table.lock().unwrap_or_else(PoisonError::into_inner);
-        f.debug_struct("Walker").field("buckets", &table.buckets).finish_non_exhaustive()
+        let table = *self
+            .inner
+            .table
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        f.debug_struct("Walker")
+            .field("buckets", &table.buckets)
+            .finish_non_exhaustive()
     }
 }
 
@@ -99,7 +105,11 @@ impl Walker {
             return Err(Refusal::Busy);
         }
         let mut slots = std::mem::take(
-            &mut *self.inner.slots.lock().unwrap_or_else(PoisonError::into_inner),
+            &mut *self
+                .inner
+                .slots
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
         );
         let tests = Tests::of(filter);
         for slot in &mut slots {
@@ -138,6 +148,8 @@ fn ticks_a_second() -> Result<u32, Refusal> {
         Ok(nanoseconds @ 1..) if resolution.tv_sec == 0 => {
             Ok((1_000_000_000 + nanoseconds / 2) / nanoseconds)
         }
-        _ => Err(Refusal::Layout("the kernel tells no length of a tick".to_owned())),
+        _ => Err(Refusal::Layout(
+            "the kernel tells no length of a tick".to_owned(),
+        )),
     }
 }
