@@ -4,6 +4,7 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use ctnetlink::{Client, Namespace};
 
@@ -49,6 +50,9 @@ impl std::fmt::Debug for Walker {
             .finish_non_exhaustive()
     }
 }
+
+/// How long a resize may take: that of millions of entries takes about a second.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Threads that read at once, at most: beyond, they wait for the same memory.
 const MOST_THREADS: usize = 8;
@@ -123,9 +127,18 @@ impl Inner {
     /// The table as it is now: another one than last time if it was resized.
     pub(crate) fn table(&self) -> Option<Table> {
         let mut known = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let table = locate::table_of(&self.program, known.variable, buckets)?;
-        *known = table;
-        Some(table)
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(table) = locate::table_of(&self.program, known.variable, buckets) {
+                *known = table;
+                return Some(table);
+            }
+            // In the middle of a resize no table is whole.
+            if Instant::now() > until {
+                return None;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Takes the slots back: the walk is over.
