@@ -94,12 +94,16 @@ struct Walked {
 }
 
 /// Reads the table. Nothing foreign is in it, and nothing twice under one id.
-fn walk(walker: &Walker) -> Walked {
+fn walk(walker: &Walker, progress: &AtomicU64) -> Walked {
     let mut walk = walker.walk(&Filter::any()).unwrap();
     let (mut standing, mut ids) = (HashMap::new(), HashSet::new());
+    progress.store(0, Ordering::Relaxed);
     while let Some(entry) = walk.next_entry().unwrap() {
         match entry.mark {
-            Some(STANDING) => *standing.entry(entry.orig.src).or_insert(0) += 1,
+            Some(STANDING) => {
+                *standing.entry(entry.orig.src).or_insert(0) += 1;
+                progress.fetch_add(1, Ordering::Relaxed);
+            }
             Some(FLEETING) => {}
             _ => panic!("this is nobody's here: {entry:?}"),
         }
@@ -139,7 +143,7 @@ fn what_stands_still_comes_once_whatever_happens_around_it() {
 
     let is_over = AtomicBool::new(false);
     let (changes, resizes, namespaces) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
-    let begun = AtomicU64::new(0);
+    let (begun, progress) = (AtomicU64::new(0), AtomicU64::new(0));
     let (mut walks, mut incomplete, mut again, mut begun_anew) = (0u32, 0, 0, 0);
     let started = Instant::now();
     // One a walk, at any moment of it; not when all is over.
@@ -173,9 +177,15 @@ fn what_stands_still_comes_once_whatever_happens_around_it() {
         // A table that is never the same for long; every size but the first is no power of two.
         scope.spawn(|| {
             let sizes = [24_576, 16_384, 40_960, 20_480, 17_408];
-            for buckets in sizes.into_iter().cycle() {
+            for (buckets, turn) in sizes.into_iter().cycle().zip(0u32..) {
                 if !one_a_walk(&resizes) {
                     break;
+                }
+                // From the beginning of the walk to its very end.
+                let moment = u64::from(STAND / 8 * (turn % 9));
+                while progress.load(Ordering::Relaxed) < moment && !is_over.load(Ordering::Relaxed)
+                {
+                    std::hint::spin_loop();
                 }
                 size.to(buckets);
                 resizes.fetch_add(1, Ordering::Relaxed);
@@ -190,7 +200,7 @@ fn what_stands_still_comes_once_whatever_happens_around_it() {
         let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             while !enough(walks, begun_anew) && started.elapsed() < Duration::from_secs(120) {
                 begun.fetch_add(1, Ordering::Relaxed);
-                let walked = walk(&walker);
+                let walked = walk(&walker, &progress);
                 again += walked.outcome.again;
                 begun_anew += walked.outcome.resizes;
                 walks += 1;
@@ -222,8 +232,63 @@ fn what_stands_still_comes_once_whatever_happens_around_it() {
         incomplete * 10 < walks,
         "{incomplete} of {walks} walks could not be made whole"
     );
-    assert!(
-        begun_anew > 0 && again > 0,
-        "nothing happened while the table was read"
+    assert!(begun_anew > 0, "nothing happened while the table was read");
+}
+
+/// The kernel moves entries from the old table to the new one before it says that there is a new
+/// one. A short walk can lie wholly in between.
+#[test]
+fn a_walk_in_the_middle_of_a_resize_waits_for_its_end() {
+    const FEW: u32 = 3_000;
+    let Some(namespace) = TestNamespace::new() else {
+        return;
+    };
+    let size = Resized::begin();
+    if !size.is_allowed() {
+        testkit::skip("only root of the machine may resize the table");
+        return;
+    }
+    size.to(1_024);
+    let inside = Namespace::by_path(&namespace.path()).unwrap();
+    let client = || Client::open_in(&inside).unwrap();
+    assert_eq!(create(&client(), STANDING, 0..FEW), FEW.into());
+    let walker = Walker::open(&inside, client()).unwrap();
+
+    let is_over = AtomicBool::new(false);
+    let resizes = AtomicU64::new(0);
+    let (mut walks, mut incomplete) = (0u32, 0u32);
+    let started = Instant::now();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for buckets in [1_536, 1_024].into_iter().cycle() {
+                if is_over.load(Ordering::Relaxed) {
+                    break;
+                }
+                size.to(buckets);
+                resizes.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            while resizes.load(Ordering::Relaxed) < 200
+                && started.elapsed() < Duration::from_secs(60)
+            {
+                let walked = walk(&walker, &AtomicU64::new(0));
+                walks += 1;
+                if !walked.outcome.complete {
+                    incomplete += 1;
+                    continue;
+                }
+                assert_eq!(walked.standing.len() as u32, FEW, "{:?}", walked.outcome);
+            }
+        }));
+        is_over.store(true, Ordering::Relaxed);
+        if let Err(panic) = ended {
+            std::panic::resume_unwind(panic);
+        }
+    });
+    println!(
+        "{walks} walks, {incomplete} incomplete, {resizes:?} resizes in {:.1?}",
+        started.elapsed()
     );
+    assert!(walks > 100 && incomplete * 2 < walks);
 }
