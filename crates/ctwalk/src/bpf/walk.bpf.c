@@ -99,6 +99,14 @@ int peek(struct peeked *context)
 		number_;                                                                        \
 	})
 
+/*
+ * A number at a node of a chain, by its name at the first node of an nf_conn. To name everything by
+ * nf_conn keeps the load short: the loader looks through all types of the kernel for each that it is
+ * told of.
+ */
+#define at_node(node, field)                                                                    \
+	number(struct nf_conn, (node) - offset_of(struct nf_conn, tuplehash), tuplehash[0].field)
+
 /* The same in the copy of the nf_conn. */
 #define copied(slot, type, field) (*(type *)((slot)->ct + offset_of(struct nf_conn, field)))
 
@@ -114,7 +122,9 @@ struct reading {
 static ALWAYS_INLINE void follow(volatile u64 *to, u64 node)
 {
 	if (in_place)
-		*to = (u64)cast(struct hlist_nulls_node, node)->next;
+		*to = (u64)cast(struct nf_conn, node - offset_of(struct nf_conn, tuplehash))
+			      ->tuplehash[0]
+			      .hnnode.next;
 	else if (bpf_probe_read_kernel((void *)to, sizeof(*to), (void *)node))
 		*to = 0;
 }
@@ -258,7 +268,7 @@ static ALWAYS_INLINE void write_protocol(struct slot *slot, struct record *recor
 		break;
 	case IPPROTO_DCCP:
 		/* Linux 6.16 and later keep nothing of it but the addresses. */
-		if (has_field(union nf_conntrack_proto, dccp)) {
+		if (has_field(struct nf_conn, proto.dccp)) {
 			record->has |= HAS_PORTS | HAS_DCCP | HAS_STATE;
 			record->state = STATE_DCCP + copied(slot, u8, proto.dccp.state);
 			record->role = copied(slot, u8, proto.dccp.role[0]);
@@ -536,7 +546,7 @@ static ALWAYS_INLINE enum turn visit(struct reading *reading, u64 node)
 	/* The next node first: if the copy is whole, it was read of the same connection. */
 	follow(&slot->node, node);
 	/* Each entry is in the table twice, once a direction. */
-	if (number(struct nf_conntrack_tuple_hash, node, tuple.dst.dir))
+	if (at_node(node, tuple.dst.dir))
 		return GO_ON;
 	return take(reading, node);
 }
@@ -575,14 +585,13 @@ static long step(u32 index, struct reading *reading)
 /* Tuples are copied whole, and user space takes them apart. Decided when the program is loaded. */
 static ALWAYS_INLINE int is_tuple_known(void)
 {
-	return size_of(struct nf_conntrack_tuple) == 40 &&
-	       offset_of(struct nf_conntrack_tuple, src.u3) == 0 &&
-	       offset_of(struct nf_conntrack_tuple, src.u) == 16 &&
-	       offset_of(struct nf_conntrack_tuple, src.l3num) == 18 &&
-	       offset_of(struct nf_conntrack_tuple, dst.u3) == 20 &&
-	       offset_of(struct nf_conntrack_tuple, dst.u) == 36 &&
-	       offset_of(struct nf_conntrack_tuple, dst.protonum) == 38 &&
-	       offset_of(struct nf_conntrack_tuple, dst.dir) == 39;
+#define is_at(field, place)                                                                     \
+	(offset_of(struct nf_conn, tuplehash[0].tuple.field) -                                  \
+		 offset_of(struct nf_conn, tuplehash[0].tuple) ==                               \
+	 (place))
+	return size_of_field(struct nf_conn, tuplehash[0].tuple) == 40 && is_at(src.u3, 0) &&
+	       is_at(src.u, 16) && is_at(src.l3num, 18) && is_at(dst.u3, 20) && is_at(dst.u, 36) &&
+	       is_at(dst.protonum, 38) && is_at(dst.dir, 39);
 }
 
 static ALWAYS_INLINE u64 table_now(struct slot *slot)
