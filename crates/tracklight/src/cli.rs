@@ -23,6 +23,16 @@ Exit status:
   3  no privilege
   4  the kernel or the system failed";
 
+/// What `--version` says.
+const VERSION: &str = if ctwalk::IS_BUILT {
+    concat!(env!("CARGO_PKG_VERSION"), " (reads by BPF and netlink)")
+} else {
+    concat!(
+        env!("CARGO_PKG_VERSION"),
+        " (built without BPF: reads over netlink only)"
+    )
+};
+
 /// Shows, searches and steers every connection passing this machine's firewall.
 ///
 /// Reads and writes the kernel's connection tracking table. Needs root or CAP_NET_ADMIN;
@@ -30,7 +40,7 @@ Exit status:
 #[derive(Debug, Parser)]
 #[command(
     name = "tracklight",
-    version,
+    version = VERSION,
     styles = STYLES,
     after_help = EXIT_CODES,
     propagate_version = true,
