@@ -394,9 +394,7 @@ impl Number {
             Self::TcpWscaleReply => Place::of(offset_of!(Record, wscale) + 1, 1, has::TCP),
             Self::Mark(mask) => Place::bits(offset_of!(Record, mark), 4, 0, mask),
             Self::Status(mask) => Place::bits(offset_of!(Record, status), 4, 0, mask),
-            Self::TcpFlagsOrig(mask) => {
-                Place::bits(offset_of!(Record, flags), 1, has::TCP, mask)
-            }
+            Self::TcpFlagsOrig(mask) => Place::bits(offset_of!(Record, flags), 1, has::TCP, mask),
             Self::TcpFlagsReply(mask) => {
                 Place::bits(offset_of!(Record, flags) + 1, 1, has::TCP, mask)
             }
@@ -424,3 +422,6 @@ impl Number {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;
