@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use ctnetlink::{Entry, Protocol};
 
@@ -26,6 +27,8 @@ pub struct WalkOutcome {
     pub again: u64,
     /// How many nodes of chains were visited, of all namespaces: two an entry.
     pub nodes: u64,
+    /// The longest time for which a processor was held in one go, waiting for a resize included.
+    pub longest: Duration,
 }
 
 /// A stream of entries, in no order.
@@ -66,6 +69,7 @@ impl Walk {
                 resizes: 0,
                 again: 0,
                 nodes: 0,
+                longest: Duration::ZERO,
             },
         };
         if is_nothing {
@@ -141,6 +145,8 @@ impl Walk {
             let slots = self.gather();
             self.outcome.again += summary.again;
             self.outcome.nodes += summary.nodes;
+            let longest = Duration::from_nanos(summary.longest);
+            self.outcome.longest = self.outcome.longest.max(longest);
             if !summary.has_moved {
                 self.outcome.complete &= !summary.has_gaps;
                 self.inner.end(slots);

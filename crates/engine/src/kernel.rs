@@ -135,7 +135,7 @@ impl Kernel {
             Walker::open(&namespace.map_err(failed)?, client.map_err(failed)?)
         });
         match walker {
-            Ok(walker) => Ok(walker.walk(&ctwalk::Filter::any())?),
+            Ok(walker) => Ok(walker.walk(&query.walk_filter(crate::now()))?),
             Err(refusal) => Err(refusal.clone().into()),
         }
     }

@@ -626,6 +626,7 @@ int walk(struct xdp_md *context)
 	u8 *data = (void *)(long)context->data;
 	struct reading reading;
 	struct slot *slot;
+	u64 began;
 	u32 index;
 
 	if ((void *)(data + sizeof(u32)) > (void *)(long)context->data_end)
@@ -643,8 +644,10 @@ int walk(struct xdp_md *context)
 	slot->next = slot->from;
 	slot->used = slot->begun = slot->records = slot->again = slot->tries = slot->unlooked = 0;
 	slot->nodes = 0;
+	slot->took = 0;
 	slot->jiffies = (u32)bpf_jiffies64();
-	slot->deadline = bpf_ktime_get_ns() + slot->budget;
+	began = bpf_ktime_get_ns();
+	slot->deadline = began + slot->budget;
 	slot->state = STATE_LAYOUT;
 	if (!is_tuple_known())
 		return XDP_PASS;
@@ -663,5 +666,6 @@ int walk(struct xdp_md *context)
 		slot->state = STATE_NO_LOOKUP;
 	else if (table_now(slot) != slot->table)
 		slot->state = STATE_MOVED;
+	slot->took = (u32)(bpf_ktime_get_ns() - began);
 	return XDP_PASS;
 }
