@@ -243,7 +243,9 @@ impl Cursor {
                 .again
                 .fetch_add(answer.again.into(), Ordering::Relaxed);
             reading.nodes.fetch_add(answer.nodes, Ordering::Relaxed);
-            reading.longest.fetch_max(answer.took.into(), Ordering::Relaxed);
+            reading
+                .longest
+                .fetch_max(answer.took.into(), Ordering::Relaxed);
             match answer.state() {
                 State::Done => self.range = None,
                 State::Unfinished => self.go_on(reading, answer.next, to, from),
