@@ -21,7 +21,12 @@ pub(crate) fn alternatives(expr: &Expr) -> Vec<Alternative> {
     let mut alternatives: Vec<Alternative> = Vec::new();
     for case in &cases(expr) {
         let alternative = known(case);
-        if !alternatives.contains(&alternative) {
+        // One that says less holds wherever one does that says the same and more.
+        let says_all = |more: &Alternative, less: &Alternative| {
+            less.iter().all(|condition| more.contains(condition))
+        };
+        if !alternatives.iter().any(|less| says_all(&alternative, less)) {
+            alternatives.retain(|more| !says_all(more, &alternative));
             alternatives.push(alternative);
         }
     }

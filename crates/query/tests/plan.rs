@@ -202,7 +202,7 @@ fn the_walk_takes_what_it_can_compare() {
         ("proto == 50", &["proto == 50"], None),
         ("not tcp", &["not tcp"], None),
         ("ipv6", &["ipv6"], None),
-        ("src in 10.0.0.0/8", &["src in {10.0.0.0/8}"], None),
+        ("src in 10.0.0.0/8", &["src in 10.0.0.0/8"], None),
         (
             "dst in {10.0.0.1-10.0.0.9, 2001:db8::/32}",
             &["dst in {10.0.0.1-10.0.0.9, 2001:db8::/32}"],
@@ -240,6 +240,11 @@ fn the_walk_takes_what_it_can_compare() {
         ),
         ("tcp and nat", &["tcp"], Some("nat")),
         ("tcp or nat", &[], Some("tcp or nat")),
+        (
+            "tcp and (bytes > 1MB or nat)",
+            &["tcp"],
+            Some("bytes > 1MB or nat"),
+        ),
         (
             "sctp.vtag.orig == 7",
             &["sctp"],
