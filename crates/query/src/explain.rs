@@ -67,7 +67,7 @@ pub(crate) fn explain(query: &Query) -> Explanation {
         requests: plan::requests(filters),
         rest: rest(query.node.as_ref(), &sent),
         walk: words::of_walk(&walk),
-        walk_rest: rest(query.node.as_ref(), &copied),
+        walk_rest: walk_rest(query, &copied),
         warnings: warnings(query),
     }
 }
@@ -76,6 +76,22 @@ pub(crate) fn explain(query: &Query) -> Explanation {
 pub(crate) fn is_exact(node: Option<&Node>, filters: &[Filter]) -> bool {
     let sent: Vec<Expr> = filters.iter().map(plan::expr_of).collect();
     rest(node, &sent).is_none()
+}
+
+/// How many conditions are compared with how many alternatives, taken together. A person's query has
+/// fewer.
+const MOST_COMPARED: usize = 1024;
+
+fn walk_rest(query: &Query, copied: &[Expr]) -> Option<String> {
+    let node = query.node.as_ref()?;
+    let parts = match node {
+        Node::And(parts) => parts.len(),
+        _ => 1,
+    };
+    if parts * copied.len() > MOST_COMPARED {
+        return Some(node.to_string());
+    }
+    rest(Some(node), copied)
 }
 
 /// The top-level conditions that are not assured by any one of these being so.

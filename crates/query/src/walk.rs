@@ -21,7 +21,12 @@ pub(crate) fn alternatives(expr: &Expr) -> Vec<Alternative> {
     let mut alternatives: Vec<Alternative> = Vec::new();
     for case in &cases(expr) {
         let alternative = known(case);
-        if !alternatives.contains(&alternative) {
+        // One that says less holds wherever one does that says the same and more.
+        let says_all = |more: &Alternative, less: &Alternative| {
+            less.iter().all(|condition| more.contains(condition))
+        };
+        if !alternatives.iter().any(|less| says_all(&alternative, less)) {
+            alternatives.retain(|more| !says_all(more, &alternative));
             alternatives.push(alternative);
         }
     }
@@ -211,4 +216,130 @@ const fn number(scalar: Scalar) -> Option<Number> {
         | Scalar::SctpVtagReply
         | Scalar::DccpRole => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use ctnetlink::{Entry, Protocol, Timestamps, Tuple};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn born(start: u64) -> Entry {
+        let orig = Tuple::ports(
+            Protocol::UDP,
+            [10, 0, 0, 1].into(),
+            1,
+            [10, 0, 0, 2].into(),
+            2,
+        );
+        Entry {
+            timestamps: Some(Timestamps {
+                start: Some(start),
+                stop: None,
+            }),
+            ..Entry::new(orig, orig.mirror())
+        }
+    }
+
+    fn time() -> impl Strategy<Value = u64> {
+        let near = (0..6 * SECOND, 0..3u64).prop_map(|(time, ends)| match ends {
+            0 => time / SECOND * SECOND,
+            1 => time,
+            _ => u64::MAX - time,
+        });
+        prop_oneof![near, any::<u64>()]
+    }
+
+    fn age() -> impl Strategy<Value = u64> {
+        prop_oneof![
+            0..5u64,
+            (u64::MAX / SECOND - 3..u64::MAX / SECOND + 3),
+            u64::MAX - 2..=u64::MAX
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 5000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn ages_are_births(
+            (a, b) in (age(), age()), start in time(), now in time(), later in 0..=SECOND,
+        ) {
+            let (first, last) = (a.min(b), a.max(b));
+            let is_in = |now: u64, slack: u64| {
+                let age = born(start).age(now).unwrap();
+                first.saturating_sub(slack) <= age && age <= last.saturating_add(slack)
+            };
+            let asked = |set: &Set| {
+                let condition = condition(Scalar::Age, set, now).unwrap();
+                let is_in = |&(first, last): &(u64, u64)| first <= start && start <= last;
+                condition.ranges.iter().any(is_in)
+            };
+            let set = Set::numbers(Ranges::between(first.into(), last.into()));
+            prop_assert_eq!(asked(&set), is_in(now, 0));
+            // With a second on either side, whoever asks a second later still finds all.
+            let widened = widened(Scalar::Age, &set);
+            prop_assert_eq!(asked(&widened), is_in(now, 1));
+            let later = now.saturating_add(later);
+            prop_assert!(asked(&widened) || !is_in(later, 0));
+        }
+    }
+
+    fn of(parts: Vec<(Scalar, Set)>) -> Vec<Alternative> {
+        let parts = parts
+            .into_iter()
+            .map(|(scalar, set)| Expr::value(scalar, set));
+        alternatives(&Expr::and(parts.collect()))
+    }
+
+    #[test]
+    fn what_follows_from_other_conditions_is_not_asked() {
+        let port = (Scalar::DstPort, Set::one(53u32));
+        assert_eq!(of(vec![port.clone()]), [vec![port.clone()]]);
+        let udp = (Scalar::Protocol, Set::one(Protocol::UDP.0));
+        assert_eq!(of(vec![port.clone(), udp.clone()]), [vec![udp, port]]);
+        // The tag has no place in the program; that it is of SCTP has.
+        let sctp = (Scalar::Protocol, Set::one(Protocol::SCTP.0));
+        assert_eq!(
+            of(vec![(Scalar::SctpVtagOrig, Set::one(7u32))]),
+            [vec![sctp]]
+        );
+    }
+
+    #[test]
+    fn bits_are_asked_where_they_stand() {
+        let one = Set::numbers(Ranges::between(1, 2));
+        let filter = filter(&of(vec![(Scalar::Mark(0xff00), one)]), 0);
+        let [alternative] = filter.alternatives.as_slice() else {
+            panic!("{filter:?}");
+        };
+        assert_eq!(alternative[0].number, Number::Mark(0xff00));
+        assert_eq!(alternative[0].ranges, [(0x100, 0x200)]);
+    }
+
+    #[test]
+    fn what_is_too_long_is_made_coarser() {
+        let ports = |range: std::ops::Range<u128>| {
+            Set::numbers(Ranges::union_of(range.map(|port| Ranges::one(2 * port))))
+        };
+        let many = of(vec![
+            (Scalar::DstPort, ports(100..300)),
+            (Scalar::Zone, Set::one(7u32)),
+        ]);
+        assert!(filter(&many, 0).fits());
+        // Less is left out, not everything.
+        let [alternative] = many.as_slice() else {
+            panic!("{many:?}");
+        };
+        let [(Scalar::DstPort, ports), (Scalar::Zone, zone)] = alternative.as_slice() else {
+            panic!("{alternative:?}");
+        };
+        assert_eq!(*zone, Set::one(7u32));
+        let ranges = ports.numbers.as_slice();
+        assert!(ranges.len() > 1 && ranges.len() < 64, "{ranges:?}");
+        assert_eq!((ranges[0].0, ranges.last().unwrap().1), (200, 598));
+    }
 }

@@ -171,6 +171,7 @@ impl Values {
             Self::Order(order, value) => format!("{name} {order} {value}"),
             Self::These(mask, values) => match values.as_slice() {
                 [only] if is_single(only) => format!("{name}{mask} == {only}"),
+                [only] => format!("{name}{mask} in {only}"),
                 values => format!("{name}{mask} in {{{}}}", values.join(", ")),
             },
         }
@@ -180,6 +181,7 @@ impl Values {
         match self {
             Self::These(mask, values) => match values.as_slice() {
                 [only] if is_single(only) => format!("{name}{mask} != {only}"),
+                [only] => format!("{name}{mask} not in {only}"),
                 values => format!("{name}{mask} not in {{{}}}", values.join(", ")),
             },
             said => format!("not {}", said.said(name)),

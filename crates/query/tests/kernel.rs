@@ -19,6 +19,9 @@ use world::{new_entry, trees, vocabulary};
 /// Queries a table, and tables a test. Four tests run side by side.
 const QUERIES: u32 = 125;
 const TABLES: u32 = 20;
+/// One of so many is asked by a walk as well: that reads the buckets of all namespaces, of which a
+/// machine may have a million.
+const ONE_WALK_IN: u32 = 4;
 
 fn ten_thousand_in_four() {
     let Some(namespace) = TestNamespace::new() else {
@@ -33,6 +36,7 @@ fn of_this_namespace(namespace: &TestNamespace) {
     let vocabulary = vocabulary();
     let mut tables = TestRunner::new(Config::default());
     let filtered = std::cell::Cell::new(0);
+    let asked = std::cell::Cell::new(0);
     let walked = std::cell::Cell::new(0);
     for number in 0..TABLES {
         let has_counters = if number % 2 == 0 { "1" } else { "0" };
@@ -76,7 +80,10 @@ fn of_this_namespace(namespace: &TestNamespace) {
             .run(&trees(), |tree| {
                 let text = tree.text();
                 filtered.set(filtered.get() + world.check(&text)?);
-                walked.set(walked.get() + world.check_walk(&text)?);
+                asked.set(asked.get() + 1);
+                if asked.get() % ONE_WALK_IN == 0 {
+                    walked.set(walked.get() + world.check_walk(&text)?);
+                }
                 Ok(())
             })
             .unwrap_or_else(|error| panic!("{error}\nin {table:#?}"));
@@ -87,7 +94,7 @@ fn of_this_namespace(namespace: &TestNamespace) {
     assert!(filtered > TABLES * QUERIES / 4, "{filtered}");
     let walked = walked.get();
     assert!(
-        walker.is_none() || walked > TABLES * QUERIES / 2,
+        walker.is_none() || walked > TABLES * QUERIES / ONE_WALK_IN / 2,
         "{walked}"
     );
 }

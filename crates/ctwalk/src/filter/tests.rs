@@ -1,5 +1,6 @@
 //! What the tests of a filter select, asked as the program asks them (`ask` in `bpf/walk.bpf.c`), is
 //! what the filter says.
+#![allow(clippy::indexing_slicing, reason = "a test fails by it")]
 
 use proptest::prelude::*;
 use zerocopy::FromBytes;
