@@ -78,7 +78,7 @@ pub(crate) fn table_of(
     buckets: impl Fn() -> Option<u32>,
 ) -> Option<Table> {
     let address = memory.word(variable)?;
-    if !is_kernel(address) || address % 4096 != 0 {
+    if !is_kernel(address) || !address.is_multiple_of(4096) {
         return None;
     }
     let table = Table {
@@ -134,7 +134,7 @@ pub(crate) fn keys(memory: &impl Memory) -> Result<Vec<[u64; 2]>, Refusal> {
 
 /// The upper half of the address space, where kernels are.
 const fn is_kernel(address: u64) -> bool {
-    address >> 47 == 0x1_ffff && address % 8 == 0
+    address >> 47 == 0x1_ffff && address.is_multiple_of(8)
 }
 
 /// Every address in the kernel that instructions may mean.
@@ -178,7 +178,7 @@ fn addresses_of_aarch64(code: &[u8], at: u64) -> Vec<u64> {
         }
         let pages = u64::from((word >> 5 & 0x7_ffff) << 2 | word >> 29 & 3);
         let distance = (pages << 43).cast_signed() >> 31;
-        let page = (at + 4 * index as u64 & !0xfff).wrapping_add(distance.cast_unsigned());
+        let page = ((at + 4 * index as u64) & !0xfff).wrapping_add(distance.cast_unsigned());
         found.push(page);
         let register = word & 0x1f;
         for &user in words.iter().skip(index + 1).take(NEAR) {
