@@ -5,6 +5,7 @@ use std::mem::offset_of;
 use zerocopy::{Immutable, IntoBytes};
 
 use crate::record::{RawTuple, Record, has};
+use crate::slot::TestsAt;
 
 /// A number of an entry that the program can compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -147,11 +148,25 @@ const ENDS_ALTERNATIVE: u8 = 1 << 2;
 /// How many tests the program has room for.
 pub(crate) const MOST_TESTS: usize = 64;
 
-/// The tests of a filter: on what is in the entry's first cache lines, and all.
+/// What has been copied of an entry when it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// Its tuples: half of its memory.
+    Tuples,
+    /// The entry itself.
+    Entry,
+    /// Its extensions too, such as counters: other cache lines.
+    Extensions,
+}
+
+/// How many stages there are.
+pub(crate) const STAGES: usize = 3;
+
+/// The tests of a filter by stages: each asks all that can be asked by then, or nothing where it
+/// could ask no more than the one before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tests {
-    pub(crate) early: Vec<Test>,
-    pub(crate) full: Vec<Test>,
+    pub(crate) stages: [Vec<Test>; STAGES],
 }
 
 impl Tests {
@@ -160,31 +175,47 @@ impl Tests {
         while !fits(&alternatives) {
             leave_out_longest(&mut alternatives);
         }
-        let full = tests(&alternatives);
-        for alternative in &mut alternatives {
-            alternative.retain(|condition| condition.number.is_early());
-        }
-        let early = tests(&alternatives);
         Self {
-            full: if early == full { Vec::new() } else { full },
-            early,
+            stages: by_stages(&alternatives).map(|alternatives| tests(&alternatives)),
         }
+    }
+
+    /// Where the tests of each stage are.
+    pub(crate) fn at(&self) -> TestsAt {
+        let mut next = 0;
+        let count = self.stages.each_ref().map(|tests| tests.len() as u32);
+        let first = count.map(|count| {
+            next += count;
+            next - count
+        });
+        TestsAt { first, count }
     }
 }
 
-/// Whether the program has room for the tests: those on what is in the entry itself come twice where
-/// there are others.
+/// What each stage can ask; everything, where that is no more than the stage before has asked.
+fn by_stages(alternatives: &[Vec<Condition>]) -> [Vec<Vec<Condition>>; STAGES] {
+    let mut asked = 0;
+    [Stage::Tuples, Stage::Entry, Stage::Extensions].map(|stage| {
+        let mut alternatives = alternatives.to_vec();
+        for alternative in &mut alternatives {
+            alternative.retain(|condition| condition.number.stage() <= stage);
+        }
+        let conditions = alternatives.iter().map(Vec::len).sum();
+        if conditions == asked {
+            return vec![Vec::new()];
+        }
+        asked = conditions;
+        alternatives
+    })
+}
+
+/// Whether the program has room for the tests of all stages.
 fn fits(alternatives: &[Vec<Condition>]) -> bool {
-    let is_early = |condition: &&Condition| condition.number.is_early();
-    let full: usize = alternatives.iter().flatten().map(Condition::count).sum();
-    let early: usize = alternatives
-        .iter()
-        .flatten()
-        .filter(is_early)
-        .map(Condition::count)
-        .sum();
-    let room = if early == full { full } else { early + full };
-    room <= MOST_TESTS
+    let count = |alternatives: &Vec<Vec<Condition>>| {
+        let conditions = alternatives.iter().flatten();
+        conditions.map(Condition::count).sum::<usize>()
+    };
+    by_stages(alternatives).iter().map(count).sum::<usize>() <= MOST_TESTS
 }
 
 /// Leaves out the condition of most ranges; where there are only short ones, the last.
@@ -408,18 +439,42 @@ impl Number {
         )
     }
 
-    /// Whether it is in the entry itself, not in an extension: another cache line.
-    const fn is_early(self) -> bool {
-        !matches!(
-            self,
+    /// When it can be asked for.
+    const fn stage(self) -> Stage {
+        match self {
+            Self::Family
+            | Self::Protocol
+            | Self::Src
+            | Self::Dst
+            | Self::ReplySrc
+            | Self::ReplyDst
+            | Self::SrcPort
+            | Self::DstPort
+            | Self::ReplySrcPort
+            | Self::ReplyDstPort
+            | Self::IcmpType
+            | Self::IcmpCode
+            | Self::IcmpId
+            | Self::GreSrcKey
+            | Self::GreDstKey => Stage::Tuples,
             Self::Bytes
-                | Self::BytesOrig
-                | Self::BytesReply
-                | Self::Packets
-                | Self::PacketsOrig
-                | Self::PacketsReply
-                | Self::Start
-        )
+            | Self::BytesOrig
+            | Self::BytesReply
+            | Self::Packets
+            | Self::PacketsOrig
+            | Self::PacketsReply
+            | Self::Start => Stage::Extensions,
+            Self::State
+            | Self::Timeout
+            | Self::Zone
+            | Self::Use
+            | Self::TcpWscaleOrig
+            | Self::TcpWscaleReply
+            | Self::Mark(_)
+            | Self::Status(_)
+            | Self::TcpFlagsOrig(_)
+            | Self::TcpFlagsReply(_) => Stage::Entry,
+        }
     }
 }
 

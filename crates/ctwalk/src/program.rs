@@ -98,7 +98,7 @@ impl Program {
 
     /// Puts the tests of a filter into a slot. They stay for all runs in it.
     pub(crate) fn put_tests(&self, slot: &mut Slot, tests: &Tests) {
-        let all = tests.early.iter().chain(&tests.full).take(MOST_TESTS);
+        let all = tests.stages.iter().flatten().take(MOST_TESTS);
         for (index, test) in all.enumerate() {
             let at = slot.0 as usize * SLOT + TESTS + index * size_of::<Test>();
             self.slots.write(at, test.as_bytes());

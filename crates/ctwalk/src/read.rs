@@ -63,7 +63,6 @@ const MOST_RUNS: u32 = 64;
 
 impl Reading {
     pub(crate) fn new(inner: Arc<Inner>, table: Table, tests: &Tests, slots: Vec<Slot>) -> Self {
-        let (early, full) = (tests.early.len() as u32, tests.full.len() as u32);
         let ask = Ask {
             variable: table.variable,
             table: table.address,
@@ -72,11 +71,8 @@ impl Reading {
             from: 0,
             to: 0,
             hz: inner.hz,
-            early: 0,
-            early_count: early,
-            full: early,
-            full_count: full,
             bare: inner.bare.mask(),
+            tests: tests.at(),
         };
         Self {
             inner,

@@ -205,7 +205,8 @@ pub(crate) fn of_load(log: &str, error: &str) -> Refusal {
         return Refusal::NoLookup;
     }
     let line_with = |text: &str| log.lines().find(|line| line.contains(text));
-    if let Some(line) = line_with("CO-RE") {
+    let unresolved = line_with("failed to resolve CO-RE").or_else(|| line_with("CO-RE"));
+    if let Some(line) = unresolved {
         return Refusal::Layout(line.trim().to_owned());
     }
     // The verifier's last words before its summary.
@@ -284,7 +285,13 @@ mod tests {
         let log = "1862: <invalid CO-RE relocation>\n\
                    failed to resolve CO-RE relocation <byte_off> [63] struct nf_conn.timeout\n\
                    processed 1969 insns (limit 1000000)\n";
-        assert_eq!(of_load(log, "").code(), "layout");
+        assert_eq!(
+            of_load(log, ""),
+            Refusal::Layout(
+                "failed to resolve CO-RE relocation <byte_off> [63] struct nf_conn.timeout"
+                    .to_owned()
+            )
+        );
         let log = "; u64 x = *p;\n270: (57) r2 &= 1\nR2 bitwise operator &= on pointer prohibited\n\
                    processed 233 insns (limit 1000000)\n-- END PROG LOAD LOG --\n";
         assert_eq!(

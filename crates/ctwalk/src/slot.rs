@@ -2,15 +2,17 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+use crate::filter::STAGES;
+
 /// Places in a slot and sizes, for who runs the program.
 #[cfg(ctwalk_program)]
 pub(crate) mod layout {
     /// Bytes of a slot.
-    pub(crate) const SLOT: usize = 3976;
+    pub(crate) const SLOT: usize = 3984;
     /// Where the answer is.
     pub(crate) const ANSWER: usize = size_of::<super::Ask>();
     /// Where the tests are.
-    pub(crate) const TESTS: usize = 904;
+    pub(crate) const TESTS: usize = 912;
     /// Bytes of the region that takes a run's records.
     pub(crate) const REGION: usize = 256 * 1024;
 }
@@ -27,12 +29,17 @@ pub(crate) struct Ask {
     pub(crate) from: u32,
     pub(crate) to: u32,
     pub(crate) hz: u32,
-    pub(crate) early: u32,
-    pub(crate) early_count: u32,
-    pub(crate) full: u32,
-    pub(crate) full_count: u32,
     /// [`Bare`](crate::record::Bare).
     pub(crate) bare: u32,
+    pub(crate) tests: TestsAt,
+}
+
+/// Which tests are of which [`Stage`](crate::filter::Stage).
+#[derive(Clone, Copy, Debug, IntoBytes, Immutable)]
+#[repr(C)]
+pub(crate) struct TestsAt {
+    pub(crate) first: [u32; STAGES],
+    pub(crate) count: [u32; STAGES],
 }
 
 /// What a run answers.
@@ -49,7 +56,7 @@ pub(crate) struct Answer {
     pub(crate) nodes: u64,
 }
 
-const _: () = assert!(size_of::<Ask>() == 64 && size_of::<Answer>() == 32);
+const _: () = assert!(size_of::<Ask>() == 72 && size_of::<Answer>() == 32);
 
 /// How a run ended: `enum state`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -36,7 +36,7 @@ fn of_this_namespace(namespace: &TestNamespace) {
     let vocabulary = vocabulary();
     let mut tables = TestRunner::new(Config::default());
     let filtered = std::cell::Cell::new(0);
-    let asked = std::cell::Cell::new(0);
+    let asked = std::cell::Cell::new(0u32);
     let walked = std::cell::Cell::new(0);
     for number in 0..TABLES {
         let has_counters = if number % 2 == 0 { "1" } else { "0" };

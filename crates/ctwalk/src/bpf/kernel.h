@@ -116,9 +116,13 @@ struct nf_conntrack_zone {
 	u8 dir;
 } CORE;
 
-/* Whatever is inside: an int. */
 typedef struct {
-} refcount_t;
+	int counter;
+} CORE atomic_t;
+
+typedef struct refcount_struct {
+	atomic_t refs;
+} CORE refcount_t;
 
 struct nf_conntrack {
 	refcount_t use;

@@ -86,6 +86,10 @@ enum test_flags {
 };
 
 #define MOST_TESTS 64
+
+/* What has been copied when an entry is asked: the less is copied of what is not wanted, the better. */
+enum stage { STAGE_TUPLES, STAGE_ENTRY, STAGE_EXTENSIONS, STAGES };
+
 #define BUCKETS_AT_ONCE 16
 #define RAW_CT 504
 #define NOTHING_FETCHED 1 /* not the first bucket of those that are fetched at once */
@@ -118,9 +122,8 @@ struct slot {
 	u64 budget;   /* nanoseconds */
 	u32 from, to; /* buckets */
 	u32 hz;
-	u32 early, early_count; /* tests on what is in the nf_conn itself */
-	u32 full, full_count;	/* all tests */
 	u32 bare; /* protocols of which this kernel knows nothing but addresses */
+	u32 first_test[STAGES], tests_of[STAGES]; /* none where a stage asks no more than the last */
 	/* Answered. */
 	u32 state, next;
 	u32 used; /* bytes of the region */
@@ -137,8 +140,8 @@ struct slot {
 	struct test tests[MOST_TESTS];
 };
 
-_Static_assert(sizeof(struct slot) == 3976, "slot.rs says the same");
-_Static_assert(__builtin_offsetof(struct slot, state) == 64, "slot.rs says the same");
-_Static_assert(__builtin_offsetof(struct slot, tests) == 904, "slot.rs says the same");
+_Static_assert(sizeof(struct slot) == 3984, "slot.rs says the same");
+_Static_assert(__builtin_offsetof(struct slot, state) == 72, "slot.rs says the same");
+_Static_assert(__builtin_offsetof(struct slot, tests) == 912, "slot.rs says the same");
 
 #define REGION (256 * 1024)

@@ -113,6 +113,7 @@ int peek(struct peeked *context)
 struct reading {
 	struct slot *slot;
 	u8 *region;
+	u32 index;
 };
 
 /*
@@ -235,70 +236,37 @@ static long ask(u32 index, struct asking *asking)
 	return 0;
 }
 
-static ALWAYS_INLINE int is_selected(struct slot *slot, struct record *record, u32 first, u32 count)
+/*
+ * Whether the entry whose record is being written may be wanted, as far as it has been copied. A
+ * global function: the verifier looks at it once, and not wherever it is called.
+ */
+__attribute__((noinline)) int is_wanted(u32 index, u32 stage)
 {
-	struct asking asking = { .slot = slot, .record = record, .first = first, .all = 1 };
+	struct slot *slot = bpf_map_lookup_elem(&slots, &index);
+	u8 *region = bpf_map_lookup_elem(&regions, &index);
+	struct asking asking = { .slot = slot, .all = 1 };
+	u32 used;
 
-	if (!count)
-		return 1;
-	bpf_loop(count, ask, &asking, 0);
+	if (!slot || !region || stage >= STAGES)
+		return 0;
+	used = slot->used;
+	if (used > REGION - sizeof(struct record))
+		return 0;
+	asking.record = (void *)(region + used);
+	asking.first = slot->first_test[stage];
+	bpf_loop(slot->tests_of[stage], ask, &asking, 0);
 	return asking.selected;
+}
+
+static ALWAYS_INLINE int is_selected(struct reading *reading, enum stage stage)
+{
+	return !reading->slot->tests_of[stage] || is_wanted(reading->index, stage);
 }
 
 /* What to do after a node. */
 enum turn { GO_ON, NEXT_BUCKET, SAME_BUCKET, ROOM_IS_UP };
 
 /* --- One entry -------------------------------------------------------------- */
-
-static ALWAYS_INLINE void write_protocol(struct slot *slot, struct record *record)
-{
-	u8 protocol = copied(slot, u8, tuplehash[0].tuple.dst.protonum);
-
-	switch (protocol) {
-	case IPPROTO_TCP:
-		record->has |= HAS_PORTS | HAS_TCP | HAS_STATE;
-		record->state = copied(slot, u8, proto.tcp.state);
-		record->wscale[0] = copied(slot, u8, proto.tcp.seen[0].td_scale);
-		record->wscale[1] = copied(slot, u8, proto.tcp.seen[1].td_scale);
-		record->flags[0] = copied(slot, u8, proto.tcp.seen[0].flags);
-		record->flags[1] = copied(slot, u8, proto.tcp.seen[1].flags);
-		break;
-	case IPPROTO_SCTP:
-		if (slot->bare & BARE_SCTP)
-			break;
-		record->has |= HAS_PORTS | HAS_SCTP | HAS_STATE;
-		record->state = STATE_SCTP + copied(slot, u8, proto.sctp.state);
-		record->vtag[0] = copied(slot, u32, proto.sctp.vtag[0]);
-		record->vtag[1] = copied(slot, u32, proto.sctp.vtag[1]);
-		break;
-	case IPPROTO_DCCP:
-		if (has_field(struct nf_conn, proto.dccp) && !(slot->bare & BARE_DCCP)) {
-			record->has |= HAS_PORTS | HAS_DCCP | HAS_STATE;
-			record->state = STATE_DCCP + copied(slot, u8, proto.dccp.state);
-			record->role = copied(slot, u8, proto.dccp.role[0]);
-			record->handshake = copied(slot, u64, proto.dccp.handshake_seq);
-		}
-		break;
-	case IPPROTO_UDP:
-		record->has |= HAS_PORTS;
-		break;
-	case IPPROTO_UDPLITE:
-		if (!(slot->bare & BARE_UDPLITE))
-			record->has |= HAS_PORTS;
-		break;
-	case IPPROTO_ICMP:
-	case IPPROTO_ICMPV6:
-		record->has |= HAS_ICMP;
-		break;
-	case IPPROTO_GRE:
-		if (!(slot->bare & BARE_GRE))
-			record->has |= HAS_GRE;
-		break;
-	}
-	/* A flow table that forwards the packets knows the state; this entry does not. */
-	if (record->status & IPS_OFFLOAD)
-		record->has &= ~(HAS_TCP | HAS_SCTP | HAS_DCCP | HAS_STATE);
-}
 
 static ALWAYS_INLINE void copy_tuple(u8 *to, u8 *from)
 {
@@ -311,28 +279,101 @@ static ALWAYS_INLINE void copy_tuple(u8 *to, u8 *from)
 	words[4] = of[4];
 }
 
-/* What is in the nf_conn itself. Whether the entry is wanted so far. */
-static ALWAYS_INLINE int write_base(struct slot *slot, struct record *record, u64 ct)
+/* The tuples, and what can be known of an entry by them. */
+static ALWAYS_INLINE void write_tuples(struct slot *slot, struct record *record)
 {
-	u16 family = copied(slot, u16, tuplehash[0].tuple.src.l3num);
+	copy_tuple(record->orig, slot->ct + offset_of(struct nf_conn, tuplehash[0].tuple));
+	copy_tuple(record->reply, slot->ct + offset_of(struct nf_conn, tuplehash[1].tuple));
+
+	record->has = slot->first;
+	switch (copied(slot, u16, tuplehash[0].tuple.src.l3num)) {
+	case AF_INET:
+		record->has |= HAS_IPV4;
+		break;
+	case AF_INET6:
+		record->has |= HAS_IPV6;
+		break;
+	}
+	switch (copied(slot, u8, tuplehash[0].tuple.dst.protonum)) {
+	case IPPROTO_TCP:
+	case IPPROTO_UDP:
+		record->has |= HAS_PORTS;
+		break;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		record->has |= HAS_ICMP;
+		break;
+	case IPPROTO_SCTP:
+		if (!(slot->bare & BARE_SCTP))
+			record->has |= HAS_PORTS;
+		break;
+	case IPPROTO_DCCP:
+		if (!(slot->bare & BARE_DCCP))
+			record->has |= HAS_PORTS;
+		break;
+	case IPPROTO_UDPLITE:
+		if (!(slot->bare & BARE_UDPLITE))
+			record->has |= HAS_PORTS;
+		break;
+	case IPPROTO_GRE:
+		if (!(slot->bare & BARE_GRE))
+			record->has |= HAS_GRE;
+		break;
+	}
+}
+
+static ALWAYS_INLINE void write_protoinfo(struct slot *slot, struct record *record)
+{
+	record->state = 0;
+	/* A flow table that forwards the packets knows the state; this entry does not. */
+	if (record->status & IPS_OFFLOAD)
+		return;
+	switch (copied(slot, u8, tuplehash[0].tuple.dst.protonum)) {
+	case IPPROTO_TCP:
+		record->has |= HAS_TCP | HAS_STATE;
+		record->state = copied(slot, u8, proto.tcp.state);
+		record->wscale[0] = copied(slot, u8, proto.tcp.seen[0].td_scale);
+		record->wscale[1] = copied(slot, u8, proto.tcp.seen[1].td_scale);
+		record->flags[0] = copied(slot, u8, proto.tcp.seen[0].flags);
+		record->flags[1] = copied(slot, u8, proto.tcp.seen[1].flags);
+		break;
+	case IPPROTO_SCTP:
+		if (slot->bare & BARE_SCTP)
+			break;
+		record->has |= HAS_SCTP | HAS_STATE;
+		record->state = STATE_SCTP + copied(slot, u8, proto.sctp.state);
+		record->vtag[0] = copied(slot, u32, proto.sctp.vtag[0]);
+		record->vtag[1] = copied(slot, u32, proto.sctp.vtag[1]);
+		break;
+	case IPPROTO_DCCP:
+		if (slot->bare & BARE_DCCP)
+			break;
+		if (has_field(struct nf_conn, proto.dccp)) {
+			/* What is not there must not be looked for before this. */
+			asm volatile("" ::: "memory");
+			record->has |= HAS_DCCP | HAS_STATE;
+			record->state = STATE_DCCP + copied(slot, u8, proto.dccp.state);
+			record->role = copied(slot, u8, proto.dccp.role[0]);
+			record->handshake = copied(slot, u64, proto.dccp.handshake_seq);
+		}
+		break;
+	}
+}
+
+/* What else is in the nf_conn itself. Whether it is an entry that netlink's dump would tell. */
+static ALWAYS_INLINE int write_entry(struct slot *slot, struct record *record, u64 ct)
+{
 	u32 status = (u32)copied(slot, unsigned long, status);
 	s32 left = copied(slot, u32, timeout) - slot->jiffies;
 
-	/* As the kernel's own dump does: what has expired is as good as gone. */
-	if (left <= 0 || (status & IPS_DYING) || !copied(slot, u32, ct_general.use))
+	/* What has expired, is dying or has no references is as good as gone. */
+	if (left <= 0 || (status & IPS_DYING) || !copied(slot, u32, ct_general.use.refs.counter))
 		return 0;
 
 	record->address = ct;
 	record->master = copied(slot, u64, master);
-	copy_tuple(record->orig, slot->ct + offset_of(struct nf_conn, tuplehash[0].tuple));
-	copy_tuple(record->reply, slot->ct + offset_of(struct nf_conn, tuplehash[1].tuple));
-	record->has = slot->first;
-	if (family == AF_INET)
-		record->has |= HAS_IPV4;
-	else if (family == AF_INET6)
-		record->has |= HAS_IPV6;
 	record->status = status;
-	record->use = copied(slot, u32, ct_general.use);
+	record->use = copied(slot, u32, ct_general.use.refs.counter);
 	record->mark = 0;
 	if (has_field(struct nf_conn, mark)) {
 		record->mark = copied(slot, u32, mark);
@@ -350,9 +391,8 @@ static ALWAYS_INLINE int write_base(struct slot *slot, struct record *record, u6
 		record->timeout = (u32)left / slot->hz;
 		record->has |= HAS_TIMEOUT;
 	}
-	record->state = 0;
-	write_protocol(slot, record);
-	return is_selected(slot, record, slot->early, slot->early_count);
+	write_protoinfo(slot, record);
+	return 1;
 }
 
 /* Where an extension of the entry is; 0 if it has none of the kind. Without a branch: six of them
@@ -411,30 +451,34 @@ static ALWAYS_INLINE u32 write_more(struct slot *slot, struct record *record, st
 	return sizeof(struct more);
 }
 
-/* Whether the copy is of one connection: the memory of an entry is used anew at once. */
-static ALWAYS_INLINE int is_same(struct slot *slot, u64 ct)
+/*
+ * Whether the entry is still the one whose tuple was copied first: its memory is used anew at once.
+ * If it is, all that was copied since is of this one connection.
+ */
+static ALWAYS_INLINE int is_same(struct record *record, u64 ct)
 {
+	u8 *was = record->orig;
+	u64 now[5];
+
 	if (in_place) {
 		struct nf_conntrack_tuple *is = &cast(struct nf_conn, ct)->tuplehash[0].tuple;
 		u32 changed = 0;
 
-#define differs(type, field) (is->field ^ copied(slot, type, tuplehash[0].tuple.field))
-		changed |= differs(u32, src.u3.all[0]) | differs(u32, src.u3.all[1]);
-		changed |= differs(u32, src.u3.all[2]) | differs(u32, src.u3.all[3]);
-		changed |= differs(u32, dst.u3.all[0]) | differs(u32, dst.u3.all[1]);
-		changed |= differs(u32, dst.u3.all[2]) | differs(u32, dst.u3.all[3]);
-		changed |= differs(u16, src.u.all) | differs(u16, dst.u.all);
-		changed |= differs(u16, src.l3num) | differs(u8, dst.protonum);
-		changed |= differs(u8, dst.dir);
+#define differs(type, field, place) (is->field ^ *(type *)(was + (place)))
+		changed |= differs(u32, src.u3.all[0], 0) | differs(u32, src.u3.all[1], 4);
+		changed |= differs(u32, src.u3.all[2], 8) | differs(u32, src.u3.all[3], 12);
+		changed |= differs(u16, src.u.all, 16) | differs(u16, src.l3num, 18);
+		changed |= differs(u32, dst.u3.all[0], 20) | differs(u32, dst.u3.all[1], 24);
+		changed |= differs(u32, dst.u3.all[2], 28) | differs(u32, dst.u3.all[3], 32);
+		changed |= differs(u16, dst.u.all, 36) | differs(u8, dst.protonum, 38);
+		changed |= differs(u8, dst.dir, 39);
 		return !changed;
 	}
-	u64 is[5];
-	u64 *was = (u64 *)(slot->ct + offset_of(struct nf_conn, tuplehash[0].tuple));
-
-	if (bpf_probe_read_kernel(is, sizeof(is), &((struct nf_conn *)ct)->tuplehash[0].tuple))
+	if (bpf_probe_read_kernel(now, sizeof(now), &((struct nf_conn *)ct)->tuplehash[0].tuple))
 		return 0;
-	return !((is[0] ^ was[0]) | (is[1] ^ was[1]) | (is[2] ^ was[2]) | (is[3] ^ was[3]) |
-		 (is[4] ^ was[4]));
+	return !((now[0] ^ ((u64 *)was)[0]) | (now[1] ^ ((u64 *)was)[1]) |
+		 (now[2] ^ ((u64 *)was)[2]) | (now[3] ^ ((u64 *)was)[3]) |
+		 (now[4] ^ ((u64 *)was)[4]));
 }
 
 /* Writes the record of an entry, if it is one of this namespace and selected. */
@@ -445,18 +489,30 @@ static ALWAYS_INLINE enum turn take(struct reading *reading, u64 node)
 	u32 used = slot->used, length = sizeof(struct record);
 	struct record *record;
 	u8 offsets[sizeof(((struct nf_ct_ext *)0)->offset)] = {};
+	u32 by_tuples;
 	u64 ext;
 
 	if (used > REGION - sizeof(struct record) - sizeof(struct more))
 		return ROOM_IS_UP;
 	record = (void *)(reading->region + used);
 
-	if (bpf_probe_read_kernel(slot->ct, size_of(struct nf_conn), (void *)ct))
+	/* Where tuples are asked for most entries are not wanted: half of their memory is enough. */
+	by_tuples = slot->tests_of[STAGE_TUPLES];
+	if (by_tuples ? bpf_probe_read_kernel(slot->ct + offset_of(struct nf_conn, tuplehash),
+					      size_of_field(struct nf_conn, tuplehash),
+					      &((struct nf_conn *)ct)->tuplehash)
+		      : bpf_probe_read_kernel(slot->ct, size_of(struct nf_conn), (void *)ct))
 		return SAME_BUCKET;
-	if (copied(slot, u64, ct_net.net) != slot->net)
+	write_tuples(slot, record);
+	if (by_tuples) {
+		if (!is_wanted(reading->index, STAGE_TUPLES))
+			return GO_ON;
+		if (bpf_probe_read_kernel(slot->ct, size_of(struct nf_conn), (void *)ct))
+			return SAME_BUCKET;
+	}
+	if (copied(slot, u64, ct_net.net) != slot->net || !write_entry(slot, record, ct) ||
+	    !is_selected(reading, STAGE_ENTRY))
 		return GO_ON;
-	if (!write_base(slot, record, ct))
-		goto check;
 
 	record->packets_orig = record->bytes_orig = 0;
 	record->packets_reply = record->bytes_reply = 0;
@@ -497,13 +553,15 @@ static ALWAYS_INLINE enum turn take(struct reading *reading, u64 node)
 	record->packets = record->packets_orig + record->packets_reply;
 	record->bytes = record->bytes_orig + record->bytes_reply;
 
-	if (is_selected(slot, record, slot->full, slot->full_count)) {
-		slot->used = used + length;
-		slot->records++;
-		slot->first = 0;
-	}
-check:
-	return is_same(slot, ct) ? GO_ON : SAME_BUCKET;
+	if (!is_selected(reading, STAGE_EXTENSIONS))
+		return GO_ON;
+	/* What was not wanted may have been half of something else. What stands still is wanted or not. */
+	if (!is_same(record, ct))
+		return SAME_BUCKET;
+	slot->used = used + length;
+	slot->records++;
+	slot->first = 0;
+	return GO_ON;
 }
 
 /* --- The walk --------------------------------------------------------------- */
@@ -645,6 +703,7 @@ int walk(struct xdp_md *context)
 		return XDP_PASS;
 	index = *(u32 *)data;
 	slot = bpf_map_lookup_elem(&slots, &index);
+	reading.index = index;
 	reading.slot = slot;
 	reading.region = bpf_map_lookup_elem(&regions, &index);
 	if (!slot || !reading.region)

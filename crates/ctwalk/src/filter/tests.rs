@@ -70,14 +70,33 @@ fn is_selected(tests: &[Test], bytes: &Bytes) -> bool {
     false
 }
 
-/// The early tests before the extensions are read, the full ones after.
+/// Each stage's tests, when only so much of the entry has been copied.
 fn is_copied(tests: &Tests, bytes: &Bytes) -> bool {
-    let mut early = *bytes;
-    let unread = offset_of!(Record, start)..offset_of!(Record, bytes) + 8;
-    early[unread].fill(0xa5);
-    let has = record(bytes).has & !(has::COUNTERS | has::TIMESTAMPS);
-    put(&mut early, offset_of!(Record, has), &has.to_ne_bytes());
-    is_selected(&tests.early, &early) && is_selected(&tests.full, bytes)
+    let [of_tuples, of_entry, of_extensions] = &tests.stages;
+    let unread = |from: usize, to: usize, unknown: u32, bytes: &Bytes| {
+        let mut early = *bytes;
+        early[from..to].fill(0xa5);
+        let has = record(bytes).has & !unknown;
+        put(&mut early, offset_of!(Record, has), &has.to_ne_bytes());
+        early
+    };
+    let extensions = has::COUNTERS | has::TIMESTAMPS;
+    let entry = unread(
+        offset_of!(Record, start),
+        offset_of!(Record, bytes) + 8,
+        extensions,
+        bytes,
+    );
+    let states = has::STATE | has::TCP | has::SCTP | has::DCCP;
+    let tuples = unread(
+        offset_of!(Record, status),
+        SIZE,
+        states | has::TIMEOUT | has::MARK,
+        &entry,
+    );
+    is_selected(of_tuples, &tuples)
+        && is_selected(of_entry, &entry)
+        && is_selected(of_extensions, bytes)
 }
 
 // --- The filter's side ------------------------------------------------------------------------
@@ -311,7 +330,7 @@ proptest! {
         records in proptest::collection::vec(bytes(), 10),
     ) {
         let tests = Tests::of(&filter);
-        prop_assert!(tests.early.len() + tests.full.len() <= MOST_TESTS);
+        prop_assert!(tests.stages.iter().map(Vec::len).sum::<usize>() <= MOST_TESTS);
         for bytes in &records {
             let (copied, expected) = (is_copied(&tests, bytes), selects(&filter, &record(bytes)));
             prop_assert!(copied || !expected, "{:?}", record(bytes));
@@ -343,19 +362,25 @@ fn everything_needs_no_tests() {
     assert_eq!(tests_of(&[&[port], &[]]), Tests::default());
 }
 
+fn lengths(tests: &Tests) -> [usize; STAGES] {
+    tests.stages.each_ref().map(Vec::len)
+}
+
 #[test]
-fn what_is_in_the_entry_itself_is_asked_first() {
-    let port = one(Number::DstPort, (53, 53));
-    let bytes = one(Number::Bytes, (10, u64::MAX));
-    // Nothing but the entry itself: asked once.
-    let tests = tests_of(&[std::slice::from_ref(&port)]);
-    assert_eq!((tests.early.len(), tests.full.len()), (1, 0));
-    // Both: the port is asked twice, so that most entries are left early.
-    let tests = tests_of(&[&[bytes.clone(), port.clone()]]);
-    assert_eq!((tests.early.len(), tests.full.len()), (1, 2));
+fn what_is_copied_first_is_asked_first() {
+    let port = || one(Number::DstPort, (53, 53));
+    let zone = || one(Number::Zone, (1, 1));
+    let bytes = || one(Number::Bytes, (10, u64::MAX));
+    // Nothing but tuples: asked once.
+    assert_eq!(lengths(&tests_of(&[&[port()]])), [1, 0, 0]);
+    assert_eq!(lengths(&tests_of(&[&[zone()]])), [0, 1, 0]);
+    assert_eq!(lengths(&tests_of(&[&[bytes()]])), [0, 0, 1]);
+    // Later ones ask all again: they are asked of few.
+    assert_eq!(lengths(&tests_of(&[&[bytes(), port()]])), [1, 0, 2]);
+    assert_eq!(lengths(&tests_of(&[&[bytes(), zone(), port()]])), [1, 2, 3]);
     // An alternative of which nothing is known early leaves nothing out early.
-    let tests = tests_of(&[&[port], &[bytes]]);
-    assert_eq!((tests.early.len(), tests.full.len()), (0, 2));
+    assert_eq!(lengths(&tests_of(&[&[port()], &[bytes()]])), [0, 0, 2]);
+    assert_eq!(lengths(&tests_of(&[&[port()], &[zone()]])), [0, 2, 0]);
 }
 
 #[test]
@@ -375,8 +400,8 @@ fn the_room_is_for_all_tests_together() {
     assert!(fits(vec![ports(31), bytes()]) && !fits(vec![ports(32), bytes()]));
     // The longest goes, the rest stays.
     let tests = tests_of(&[&[ports(65), bytes()]]);
-    assert_eq!(tests.full, tests_of(&[&[bytes()]]).full);
-    assert_eq!((tests.early.len(), tests.full.len()), (0, 1));
+    assert_eq!(tests, tests_of(&[&[bytes()]]));
+    assert_eq!(lengths(&tests), [0, 0, 1]);
 }
 
 #[test]
