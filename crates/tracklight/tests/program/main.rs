@@ -11,4 +11,5 @@ mod list;
 mod query;
 mod run;
 mod saved;
+mod source;
 mod watch;
