@@ -40,7 +40,10 @@ pub(crate) struct Inner {
 impl std::fmt::Debug for Walker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let table = *self.inner.table.lock().unwrap_or_else(PoisonError::into_inner);
-        f.debug_struct("Walker").field("buckets", &table.buckets).finish_non_exhaustive()
+        f.debug_struct("Walker")
+            .field("buckets", &table.buckets)
+            .field("is_in_place", &self.inner.program.is_in_place())
+            .finish_non_exhaustive()
     }
 }
 
