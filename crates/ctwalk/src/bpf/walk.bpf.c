@@ -85,14 +85,17 @@ int peek(struct peeked *context)
 
 /* --- Reading ---------------------------------------------------------------- */
 
-#define cast(type, address) ((type *)bpf_rdonly_cast((void *)(address), type_id(type)))
+/* At most eight bytes, which is what the verifier knows to be there. */
+#define in_place_at(type, address)                                                              \
+	(*(type *)bpf_rdonly_cast((void *)(address), type_id(struct timespec64)))
 
 /* A number at a kernel address. In place it costs an instruction or two, else a call. */
 #define number(type, address, field)                                                            \
 	({                                                                                      \
 		typeof(((type *)0)->field) number_ = 0;                                         \
 		if (in_place)                                                                   \
-			number_ = cast(type, address)->field;                                   \
+			number_ = in_place_at(typeof(number_),                                  \
+					      (address) + offset_of(type, field));              \
 		else                                                                            \
 			bpf_probe_read_kernel(&number_, sizeof(number_),                        \
 					      &((type *)(address))->field);                     \
@@ -107,14 +110,11 @@ struct reading {
 	u8 *region;
 };
 
-/*
- * The node behind a node, left in memory: a pointer that was read in place is one to the verifier
- * until it has been stored.
- */
+/* The node behind a node. */
 static ALWAYS_INLINE void follow(volatile u64 *to, u64 node)
 {
 	if (in_place)
-		*to = (u64)cast(struct hlist_nulls_node, node)->next;
+		*to = in_place_at(u64, node + offset_of(struct hlist_nulls_node, next));
 	else if (bpf_probe_read_kernel((void *)to, sizeof(*to), (void *)node))
 		*to = 0;
 }
@@ -396,25 +396,16 @@ static ALWAYS_INLINE u32 write_more(struct slot *slot, struct record *record, st
 /* Whether the copy is of one connection: the memory of an entry is used anew at once. */
 static ALWAYS_INLINE int is_same(struct slot *slot, u64 ct)
 {
-	if (in_place) {
-		struct nf_conntrack_tuple *is = &cast(struct nf_conn, ct)->tuplehash[0].tuple;
-		u32 changed = 0;
-
-#define differs(type, field) (is->field ^ copied(slot, type, tuplehash[0].tuple.field))
-		changed |= differs(u32, src.u3.all[0]) | differs(u32, src.u3.all[1]);
-		changed |= differs(u32, src.u3.all[2]) | differs(u32, src.u3.all[3]);
-		changed |= differs(u32, dst.u3.all[0]) | differs(u32, dst.u3.all[1]);
-		changed |= differs(u32, dst.u3.all[2]) | differs(u32, dst.u3.all[3]);
-		changed |= differs(u16, src.u.all) | differs(u16, dst.u.all);
-		changed |= differs(u16, src.l3num) | differs(u8, dst.protonum);
-		changed |= differs(u8, dst.dir);
-		return !changed;
-	}
-	u64 is[5];
+	u64 is[5], tuple = ct + offset_of(struct nf_conn, tuplehash[0].tuple);
 	u64 *was = (u64 *)(slot->ct + offset_of(struct nf_conn, tuplehash[0].tuple));
 
-	if (bpf_probe_read_kernel(is, sizeof(is), &((struct nf_conn *)ct)->tuplehash[0].tuple))
+	if (in_place) {
+#pragma unroll
+		for (int i = 0; i < 5; i++)
+			is[i] = in_place_at(u64, tuple + 8 * i);
+	} else if (bpf_probe_read_kernel(is, sizeof(is), (void *)tuple)) {
 		return 0;
+	}
 	return !((is[0] ^ was[0]) | (is[1] ^ was[1]) | (is[2] ^ was[2]) | (is[3] ^ was[3]) |
 		 (is[4] ^ was[4]));
 }
