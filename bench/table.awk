@@ -30,23 +30,26 @@ END {
     for (i = 1; i <= count; i++) {
         size = order[i]
         slower("dump, every entry decoded", "dump", "drain: a dump thrown away", "drain", 1.10, 0)
-        faster("`list -o conntrack`", "list", "`conntrack -L`", "conntrack-L", 1.9)
-        if ((size, "contract") in number)
-            slower("contract read, tcp ESTABLISHED, 25", "contract", "drain", "drain", 1.13, 32)
-        else
-            printf "| %s | contract read | not built | | | | | | | |\n", grouped(size)
-        slower("`group --by src`", "group", "drain", "drain", 1.15, 0)
-        faster("`list -s ADDRESS`", "source", "`conntrack -L -s ADDRESS`", "conntrack-L-s", 8)
+        slower("BPF walk, every entry decoded", "walk", "drain", "drain", 0, 0)
+        faster("`list -o conntrack`", "list", "`conntrack -L`", "conntrack-L", 8)
+        faster("the same over netlink", "list-netlink", "`conntrack -L`", "conntrack-L", 1.9)
+        faster("contract read, tcp ESTABLISHED, 25", "contract", "`conntrack -L`", "conntrack-L", 10)
+        slower("the same over netlink", "contract-netlink", "drain", "drain", 1.13, 32)
+        faster("`group --by src`", "group", "`conntrack -L`", "conntrack-L", 0)
+        slower("the same over netlink", "group-netlink", "drain", "drain", 1.15, 0)
+        faster("`list -s ADDRESS`", "source", "`conntrack -L -s ADDRESS`", "conntrack-L-s", 20)
+        faster("the same over netlink", "source-netlink", "`conntrack -L -s ADDRESS`", "conntrack-L-s", 8)
         faster("`count -p udp --dport 53`", "count", "`conntrack -L -p udp --dport 53`", "conntrack-L-dport", 0)
-        slower("`list`, a table", "list-table", "drain", "drain", 0, 0)
-        slower("`list -o json`", "list-json", "drain", "drain", 0, 0)
-        slower("`list -o csv`", "list-csv", "drain", "drain", 0, 0)
-        slower("`list --sort bytes -n 25`", "list-sorted", "drain", "drain", 0, 0)
+        faster("`list`, a table", "list-table", "`conntrack -L`", "conntrack-L", 0)
+        faster("`list -o json`", "list-json", "`conntrack -L`", "conntrack-L", 0)
+        faster("`list -o csv`", "list-csv", "`conntrack -L`", "conntrack-L", 0)
+        faster("`list --sort bytes -n 25`", "list-sorted", "`conntrack -L`", "conntrack-L", 0)
         faster("`delete -p udp --dport 53`", "delete", "`conntrack -D -p udp --dport 53`", "conntrack-D", 5)
         faster("`delete -s ADDRESS`", "delete-source", "`conntrack -D -s ADDRESS`", "conntrack-D-s", 8)
         events("`watch`", "watch", "`conntrack -E`", "conntrack-E")
     }
     if (count > 1) memory(order[1], order[count])
+    flat("list")
     print "\nTimes are of undisturbed measurements, where there are at least two."
     if (misses) {
         printf "\nMissed:\n\n%s", misses
@@ -103,10 +106,25 @@ function told(who,    loss, rate) {
 
 # What streams must not grow with the table.
 function memory(small, large,    grown) {
-    grown = (peak[large, "list"] - peak[small, "list"]) / 1024
-    printf "\nPeak of `list -o conntrack` from %s to %s entries: %+.1f MiB (must be under 2).\n", grouped(small), grouped(large), grown
+    grown = (peak[large, "list-netlink"] - peak[small, "list-netlink"]) / 1024
+    printf "\nPeak of `list -o conntrack` over netlink from %s to %s entries: %+.1f MiB (must be under 2).\n", grouped(small), grouped(large), grown
     if (grown >= 2)
-        miss(sprintf("`list -o conntrack` grows by %.1f MiB from %s to %s entries", grown, grouped(small), grouped(large)))
+        miss(sprintf("`list -o conntrack` over netlink grows by %.1f MiB from %s to %s entries", grown, grouped(small), grouped(large)))
+}
+
+# What an entry costs must not depend on how many there are.
+function flat(key,    i, cost, least, most, sizes_seen) {
+    for (i = 1; i <= count; i++) {
+        size = order[i]
+        if (size < 100000 || !((size, key) in number)) continue
+        cost = median(key) * 1e9 / size
+        if (!sizes_seen++ || cost < least) least = cost
+        if (sizes_seen == 1 || cost > most) most = cost
+    }
+    if (sizes_seen < 2) return
+    printf "\nAn entry of `list -o conntrack` by BPF costs %.0f to %.0f ns from 100,000 entries on: %.2f × (must be ≤ 1.50).\n", least, most, most / least
+    if (most > 1.5 * least)
+        miss(sprintf("an entry of `list -o conntrack` by BPF costs %.2f × as much at one size as at another, must be ≤ 1.50", most / least))
 }
 
 function miss(text) {

@@ -4,11 +4,7 @@ use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
-const SOURCES: [&str; 3] = [
-    "src/bpf/walk.bpf.c",
-    "src/bpf/record.h",
-    "src/bpf/kernel.h",
-];
+const SOURCES: [&str; 3] = ["src/bpf/walk.bpf.c", "src/bpf/record.h", "src/bpf/kernel.h"];
 
 fn main() {
     for source in SOURCES {

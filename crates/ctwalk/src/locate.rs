@@ -214,7 +214,10 @@ mod tests {
     impl Memory for Fake {
         fn read(&self, address: u64, to: &mut [u8]) -> Option<()> {
             if let Some((_, code)) = self.code.values().find(|(at, _)| *at == address) {
-                for (to, from) in to.iter_mut().zip(code.iter().chain(std::iter::repeat(&0x90))) {
+                for (to, from) in to
+                    .iter_mut()
+                    .zip(code.iter().chain(std::iter::repeat(&0x90)))
+                {
                     *to = *from;
                 }
                 return Some(());
@@ -300,7 +303,10 @@ mod tests {
         let fake = kernel(relative());
         assert_eq!(table(&fake, || Some(BUCKETS * 4)), Err(Refusal::Table));
         // A kernel that does not tell where its functions are.
-        assert_eq!(table(&Fake::default(), || Some(BUCKETS)), Err(Refusal::Symbols));
+        assert_eq!(
+            table(&Fake::default(), || Some(BUCKETS)),
+            Err(Refusal::Symbols)
+        );
     }
 
     #[test]

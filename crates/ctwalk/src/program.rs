@@ -43,7 +43,9 @@ impl Program {
     fn load_one(slots: u32, in_place: bool) -> Result<Self, Refusal> {
         let _quiet = Quiet::begin();
         let refused = |error: libbpf_rs::Error| of_load(&Quiet::log(), &error.to_string());
-        let mut open = ObjectBuilder::default().open_memory(OBJECT).map_err(refused)?;
+        let mut open = ObjectBuilder::default()
+            .open_memory(OBJECT)
+            .map_err(refused)?;
         for mut map in open.maps_mut() {
             let name = map.name().to_string_lossy().into_owned();
             if name.ends_with("rodata") {
@@ -90,9 +92,12 @@ impl Program {
         for (to, from) in context.iter_mut().take(63).zip(symbol.as_bytes()) {
             *to = *from;
         }
-        run(&self.find, &mut context, &[]).map_err(|error| Refusal::system("BPF_PROG_RUN", &error))?;
+        run(&self.find, &mut context, &[])
+            .map_err(|error| Refusal::system("BPF_PROG_RUN", &error))?;
         let word = |at: usize| {
-            let bytes = context.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
+            let bytes = context
+                .get(at..at + 8)
+                .and_then(|bytes| bytes.try_into().ok());
             u64::from_ne_bytes(bytes.unwrap_or_default())
         };
         Ok((word(64), word(72)))
@@ -178,7 +183,8 @@ fn run(program: &OwnedFd, context: &mut [u8], frame: &[u8]) -> io::Result<()> {
     }
     // SAFETY: the pointers are to `context`, which the kernel may write (it does for programs of
     // type `syscall`), and to `frame`, which it only reads; the lengths are theirs.
-    let result = unsafe { libbpf_sys::bpf_prog_test_run_opts(program.as_raw_fd(), &raw mut options) };
+    let result =
+        unsafe { libbpf_sys::bpf_prog_test_run_opts(program.as_raw_fd(), &raw mut options) };
     if result < 0 {
         return Err(io::Error::from_raw_os_error(-result));
     }

@@ -70,7 +70,12 @@ impl Proof {
     }
 
     /// The security context of a number, for which the kernel is asked once.
-    pub(crate) fn context(&mut self, client: &Client, secmark: u32, entry: &Entry) -> Option<String> {
+    pub(crate) fn context(
+        &mut self,
+        client: &Client,
+        secmark: u32,
+        entry: &Entry,
+    ) -> Option<String> {
         if let Some(known) = self.contexts.get(&secmark) {
             return known.clone();
         }
@@ -95,10 +100,7 @@ fn differing(read: &Entry, told: &Entry) -> Option<&'static str> {
             "counters",
         ),
         (read.mark.is_some() == told.mark.is_some(), "mark"),
-        (
-            read.master() == told.master(),
-            "master",
-        ),
+        (read.master() == told.master(), "master"),
         (
             is_offloaded(read) != is_offloaded(told)
                 || read.protoinfo.is_some() == told.protoinfo.is_some()
@@ -106,5 +108,7 @@ fn differing(read: &Entry, told: &Entry) -> Option<&'static str> {
             "state of the protocol",
         ),
     ];
-    same.into_iter().find(|&(same, _)| !same).map(|(_, field)| field)
+    same.into_iter()
+        .find(|&(same, _)| !same)
+        .map(|(_, field)| field)
 }

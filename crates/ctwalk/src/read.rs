@@ -28,6 +28,7 @@ pub(crate) struct Reading {
     has_gaps: AtomicBool,
     again: AtomicU64,
     nodes: AtomicU64,
+    longest: AtomicU64,
 }
 
 #[derive(Default)]
@@ -51,6 +52,8 @@ pub(crate) struct Summary {
     pub(crate) has_gaps: bool,
     pub(crate) again: u64,
     pub(crate) nodes: u64,
+    /// Nanoseconds of the longest run.
+    pub(crate) longest: u64,
 }
 
 /// How long one run may take: the processor's packets wait meanwhile.
@@ -90,6 +93,7 @@ impl Reading {
             has_gaps: AtomicBool::new(false),
             again: AtomicU64::new(0),
             nodes: AtomicU64::new(0),
+            longest: AtomicU64::new(0),
         }
     }
 
@@ -138,7 +142,10 @@ impl Reading {
             if let Some(slot) = queue.free.pop() {
                 return Some(slot);
             }
-            queue = self.freed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = self
+                .freed
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -202,6 +209,7 @@ impl Reading {
             has_gaps: self.has_gaps.load(Ordering::Relaxed),
             again: self.again.load(Ordering::Relaxed),
             nodes: self.nodes.load(Ordering::Relaxed),
+            longest: self.longest.load(Ordering::Relaxed),
         }
     }
 }
@@ -231,8 +239,13 @@ impl Cursor {
                 .program
                 .walk(slot, &ask)
                 .map_err(|error| Refusal::system("BPF_PROG_RUN", &error))?;
-            reading.again.fetch_add(answer.again.into(), Ordering::Relaxed);
+            reading
+                .again
+                .fetch_add(answer.again.into(), Ordering::Relaxed);
             reading.nodes.fetch_add(answer.nodes, Ordering::Relaxed);
+            reading
+                .longest
+                .fetch_max(answer.took.into(), Ordering::Relaxed);
             match answer.state() {
                 State::Done => self.range = None,
                 State::Unfinished => self.go_on(reading, answer.next, to, from),

@@ -28,7 +28,9 @@ pub enum Refusal {
     #[error("this kernel is locked down: nothing may read its memory")]
     Lockdown,
     /// The kernel does not offer its lookup to BPF programs.
-    #[error("this kernel has no bpf_xdp_ct_lookup (Linux 5.18, CONFIG_NF_CONNTRACK, CONFIG_DEBUG_INFO_BTF_MODULES)")]
+    #[error(
+        "this kernel has no bpf_xdp_ct_lookup (Linux 5.18, CONFIG_NF_CONNTRACK, CONFIG_DEBUG_INFO_BTF_MODULES)"
+    )]
     NoLookup,
     /// A structure of the kernel is not as it is known.
     #[error("this kernel's structures are unknown: {0}")]
@@ -37,7 +39,9 @@ pub enum Refusal {
     #[error("this kernel refused the program: {0}")]
     Load(String),
     /// The kernel does not tell where its functions are.
-    #[error("this kernel does not tell where its functions are (kernel.kptr_restrict, CONFIG_KALLSYMS)")]
+    #[error(
+        "this kernel does not tell where its functions are (kernel.kptr_restrict, CONFIG_KALLSYMS)"
+    )]
     Symbols,
     /// The table could not be found in memory.
     #[error("the table was not found in the kernel's memory")]
@@ -109,7 +113,10 @@ pub(crate) fn foresee(system: &System) -> Result<(), Refusal> {
     if !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
         return Err(Refusal::Machine);
     }
-    if system.user_namespace().is_some_and(|inode| inode != INITIAL_USER_NAMESPACE) {
+    if system
+        .user_namespace()
+        .is_some_and(|inode| inode != INITIAL_USER_NAMESPACE)
+    {
         return Err(Refusal::UserNamespace);
     }
     if let Some(effective) = system.capabilities() {
@@ -179,7 +186,9 @@ impl System<'_> {
     /// The effective ones, of the calling thread.
     fn capabilities(&self) -> Option<u64> {
         let status = fs::read_to_string(self.path("proc/thread-self/status")).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("CapEff:"))?;
         u64::from_str_radix(line.trim(), 16).ok()
     }
 

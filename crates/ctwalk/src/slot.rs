@@ -37,7 +37,8 @@ pub(crate) struct Answer {
     pub(crate) used: u32,
     pub(crate) records: u32,
     pub(crate) again: u32,
-    rest: u32,
+    /// Nanoseconds.
+    pub(crate) took: u32,
     pub(crate) nodes: u64,
 }
 

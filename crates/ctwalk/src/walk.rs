@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use ctnetlink::{Entry, Protocol};
 
@@ -14,10 +15,11 @@ use crate::record::{Forms, More, Record, has};
 use crate::refusal::Refusal;
 use crate::walker::Inner;
 
-/// How a walk went; final at its end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How a walk went so far; final at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WalkOutcome {
-    /// Whether every entry that stood still was given out.
+    /// Whether nothing was left out: at the end, whether every entry that stood still was given
+    /// out.
     pub complete: bool,
     /// How often the table was begun anew because it was resized.
     pub resizes: u32,
@@ -25,6 +27,8 @@ pub struct WalkOutcome {
     pub again: u64,
     /// How many nodes of chains were visited, of all namespaces: two an entry.
     pub nodes: u64,
+    /// The longest time for which a processor was held in one go, waiting for a resize included.
+    pub longest: Duration,
 }
 
 /// A stream of entries, in no order.
@@ -60,11 +64,16 @@ impl Walk {
             cursor: Cursor::default(),
             filled: None,
             at: 0,
-            outcome: WalkOutcome::default(),
+            outcome: WalkOutcome {
+                complete: true,
+                resizes: 0,
+                again: 0,
+                nodes: 0,
+                longest: Duration::ZERO,
+            },
         };
         if is_nothing {
             walk.inner.end(slots);
-            walk.outcome.complete = true;
             return Ok(walk);
         }
         walk.spread(slots)?;
@@ -136,14 +145,17 @@ impl Walk {
             let slots = self.gather();
             self.outcome.again += summary.again;
             self.outcome.nodes += summary.nodes;
+            let longest = Duration::from_nanos(summary.longest);
+            self.outcome.longest = self.outcome.longest.max(longest);
             if !summary.has_moved {
-                self.outcome.complete = !summary.has_gaps;
+                self.outcome.complete &= !summary.has_gaps;
                 self.inner.end(slots);
             } else if self.outcome.resizes < MOST_RESIZES {
                 self.outcome.resizes += 1;
                 self.giver.begin_anew();
                 self.spread(slots)?;
             } else {
+                self.outcome.complete = false;
                 self.inner.end(slots);
             }
         }

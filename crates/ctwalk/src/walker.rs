@@ -4,6 +4,7 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use ctnetlink::{Client, Namespace};
 
@@ -39,13 +40,20 @@ pub(crate) struct Inner {
 
 impl std::fmt::Debug for Walker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let table = *self.inner.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = *self
+            .inner
+            .table
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         f.debug_struct("Walker")
             .field("buckets", &table.buckets)
             .field("is_in_place", &self.inner.program.is_in_place())
             .finish_non_exhaustive()
     }
 }
+
+/// How long a resize may take: that of millions of entries takes about a second.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Threads that read at once, at most: beyond, they wait for the same memory.
 const MOST_THREADS: usize = 8;
@@ -102,7 +110,11 @@ impl Walker {
             return Err(Refusal::Busy);
         }
         let mut slots = std::mem::take(
-            &mut *self.inner.slots.lock().unwrap_or_else(PoisonError::into_inner),
+            &mut *self
+                .inner
+                .slots
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
         );
         let tests = Tests::of(filter);
         for slot in &mut slots {
@@ -116,9 +128,18 @@ impl Inner {
     /// The table as it is now: another one than last time if it was resized.
     pub(crate) fn table(&self) -> Option<Table> {
         let mut known = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let table = locate::table_of(&self.program, known.variable, buckets)?;
-        *known = table;
-        Some(table)
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(table) = locate::table_of(&self.program, known.variable, buckets) {
+                *known = table;
+                return Some(table);
+            }
+            // In the middle of a resize no table is whole.
+            if Instant::now() > until {
+                return None;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Takes the slots back: the walk is over.
@@ -141,6 +162,8 @@ fn ticks_a_second() -> Result<u32, Refusal> {
         Ok(nanoseconds @ 1..) if resolution.tv_sec == 0 => {
             Ok((1_000_000_000 + nanoseconds / 2) / nanoseconds)
         }
-        _ => Err(Refusal::Layout("the kernel tells no length of a tick".to_owned())),
+        _ => Err(Refusal::Layout(
+            "the kernel tells no length of a tick".to_owned(),
+        )),
     }
 }

@@ -13,7 +13,7 @@ use query::Query;
 use crate::failure::Failure;
 use crate::group::Groups;
 use crate::session::Session;
-use crate::source::{self, Entries, Source};
+use crate::source::{Entries, Source};
 use crate::top::Top;
 
 /// What reading the table found.
@@ -107,8 +107,8 @@ pub fn first(
 
 /// The entry of a key.
 pub fn get(source: &Source, key: &Key) -> Result<Entry, Failure> {
-    if let Source::Kernel(client) = source {
-        return Ok(client.get(key)?);
+    if let Source::Kernel(kernel) = source {
+        return Ok(kernel.client().get(key)?);
     }
     let mut entries = source.entries(Table::Conntrack, &Query::any())?;
     while let Some(entry) = entries.next_entry()? {
@@ -219,14 +219,19 @@ pub struct Named {
 }
 
 /// Reads the names of the selected entries. `progress` is told how many have been read.
-pub fn keys(client: &Client, query: &Query, progress: impl FnMut(u64)) -> Result<Named, Failure> {
+pub fn keys(source: &Source, query: &Query, progress: impl FnMut(u64)) -> Result<Named, Failure> {
     let session = Session::own();
     let fresh = || (Vec::new(), None);
-    let ((keys, own_session), outcome) =
-        fold(client, query, progress, fresh, |(keys, own), entry| {
+    let ((keys, own_session), outcome) = source.fold(
+        Table::Conntrack,
+        query,
+        progress,
+        fresh,
+        |(keys, own), entry| {
             keys.push(entry.key());
             *own = own.or(session.filter(|session| session.is(entry)));
-        })?;
+        },
+    )?;
     Ok(Named {
         own_session,
         ..Named::new(keys, outcome)
@@ -309,13 +314,14 @@ fn can_have(edit: &Edit, entry: &Entry) -> bool {
 /// The kernel makes the changes to one entry one after the other: of one that it refuses, some may
 /// have been made.
 pub fn update(
-    client: &Client,
+    source: &Source,
     query: &Query,
     edit: &Edit,
     progress: impl FnMut(u64),
 ) -> Result<Changed, Failure> {
-    let (mut changes, outcome) = fold(
-        client,
+    let client = source.client()?;
+    let (mut changes, outcome) = source.fold(
+        Table::Conntrack,
         query,
         |_| {},
         Vec::new,
@@ -371,16 +377,4 @@ fn apply(
     });
     changed.ended_by = applied.err().map(Failure::from);
     changed
-}
-
-/// Reads the kernel's selected entries into a value, beginning anew when the dump was interrupted.
-fn fold<S>(
-    client: &Client,
-    query: &Query,
-    progress: impl FnMut(u64),
-    fresh: impl Fn() -> S,
-    step: impl FnMut(&mut S, &Entry),
-) -> Result<(S, DumpOutcome), Failure> {
-    let open = || Entries::of_kernel(client, Table::Conntrack, query);
-    source::fold(open, query, progress, fresh, step)
 }

@@ -1,15 +1,17 @@
 //! Where entries are read from.
 
-use ctnetlink::{Client, Dump, DumpOutcome, DumpRequest, Entry, Table};
+use ctnetlink::{Client, Dump, DumpOutcome, Entry, Table};
+use ctwalk::{Refusal, Walk};
 use query::Query;
 
 use crate::failure::Failure;
+use crate::kernel::{Kernel, Reading};
 use crate::saved::{Header, Rereadable, Saved};
 
 /// A table that can be read.
 pub enum Source {
-    /// The kernel's, over netlink.
-    Kernel(Client),
+    /// The kernel's.
+    Kernel(Kernel),
     /// One that was saved to a file.
     Saved(Rereadable),
 }
@@ -18,7 +20,7 @@ impl Source {
     /// The kernel's table, for what only it can do.
     pub fn client(&self) -> Result<&Client, Failure> {
         match self {
-            Self::Kernel(client) => Ok(client),
+            Self::Kernel(kernel) => Ok(kernel.client()),
             Self::Saved(_) => Err(Failure::new(
                 "usage",
                 "a saved table can only be read",
@@ -47,18 +49,21 @@ impl Source {
         })
     }
 
-    /// What it is called where it is said how long a reading took.
-    pub const fn name(&self) -> &'static str {
+    /// In which way it was read last, where it is said how long a reading took.
+    pub fn reading(&self) -> Reading {
         match self {
-            Self::Kernel(_) => "netlink",
-            Self::Saved(_) => "file",
+            Self::Kernel(kernel) => kernel.reading(),
+            Self::Saved(_) => Reading {
+                by: "file",
+                because: None,
+            },
         }
     }
 
     /// Reads a list of entries; at least those that a query selects.
     pub fn entries(&self, table: Table, query: &Query) -> Result<Entries, Failure> {
         match self {
-            Self::Kernel(client) => Entries::of_kernel(client, table, query),
+            Self::Kernel(kernel) => kernel.entries(table, query),
             Self::Saved(file) if table == Table::Conntrack => {
                 Ok(Entries::Saved(Box::new(file.read()?)))
             }
@@ -76,43 +81,87 @@ impl Source {
         &self,
         table: Table,
         query: &Query,
-        progress: impl FnMut(u64),
+        mut progress: impl FnMut(u64),
         fresh: impl Fn() -> S,
-        step: impl FnMut(&mut S, &Entry),
+        mut step: impl FnMut(&mut S, &Entry),
     ) -> Result<(S, DumpOutcome), Failure> {
-        fold(|| self.entries(table, query), query, progress, fresh, step)
+        let mut attempt = 1;
+        loop {
+            let mut state = fresh();
+            let mut entries = self.entries(table, query)?;
+            match entries.feed(query, &mut progress, |entry| step(&mut state, entry)) {
+                Err(Fault::Walk(refusal)) if self.can_do_without_walk(&refusal) => continue,
+                Err(fault) => return Err(fault.into()),
+                Ok(()) => {}
+            }
+            if entries.outcome().complete || !entries.changes() || attempt >= ATTEMPTS {
+                return Ok((state, entries.outcome()));
+            }
+            attempt += 1;
+        }
+    }
+
+    fn can_do_without_walk(&self, refusal: &Refusal) -> bool {
+        match self {
+            Self::Kernel(kernel) => kernel.distrust(refusal.clone()),
+            Self::Saved(_) => false,
+        }
     }
 }
 
 /// A stream of entries.
 pub enum Entries {
-    /// From the kernel.
+    /// From the kernel over netlink.
     Kernel(Box<Dump>),
+    /// From the kernel by BPF.
+    Walked(Box<Walk>),
     /// From a file.
     Saved(Box<Saved>),
 }
 
 impl Entries {
-    /// Reads a list of the kernel's.
-    pub fn of_kernel(client: &Client, table: Table, query: &Query) -> Result<Self, Failure> {
-        let filters = query.filters().to_vec();
-        let dump = client.dump(&DumpRequest { table, filters })?;
-        Ok(Self::Kernel(Box::new(dump)))
-    }
-
     /// The next entry, `None` at the end. After an error the stream is over: what came before it
     /// is true but not all.
     pub fn next_entry(&mut self) -> Result<Option<&Entry>, Failure> {
+        Ok(self.next()?)
+    }
+
+    fn next(&mut self) -> Result<Option<&Entry>, Fault> {
         match self {
-            Self::Kernel(dump) => Ok(dump.next_entry()?),
-            Self::Saved(saved) => saved.next_entry(),
+            Self::Kernel(dump) => dump
+                .next_entry()
+                .map_err(|error| Fault::Other(error.into())),
+            Self::Walked(walk) => walk.next_entry().map_err(Fault::Walk),
+            Self::Saved(saved) => saved.next_entry().map_err(Fault::Other),
         }
+    }
+
+    fn feed(
+        &mut self,
+        query: &Query,
+        mut progress: impl FnMut(u64),
+        mut step: impl FnMut(&Entry),
+    ) -> Result<(), Fault> {
+        let (now, mut read) = (self.now(), 0);
+        while let Some(entry) = self.next()? {
+            read += 1;
+            progress(read);
+            if query.matches(entry, now) {
+                step(entry);
+            }
+        }
+        Ok(())
     }
 
     /// How it went so far; final at the end.
     pub fn outcome(&self) -> DumpOutcome {
         match self {
             Self::Kernel(dump) => dump.outcome(),
+            Self::Walked(walk) => DumpOutcome {
+                complete: walk.outcome().complete,
+                requests: 1,
+                fallbacks: 0,
+            },
             Self::Saved(saved) => DumpOutcome {
                 complete: saved.end().and_then(|end| end.complete).unwrap_or(true),
                 requests: 0,
@@ -124,44 +173,32 @@ impl Entries {
     /// The time by which ages are measured.
     pub fn now(&self) -> u64 {
         match self {
-            Self::Kernel(_) => crate::now(),
+            Self::Kernel(_) | Self::Walked(_) => crate::now(),
             Self::Saved(saved) => saved.now(),
         }
     }
 
     /// Whether reading it again could give something else.
     const fn changes(&self) -> bool {
-        matches!(self, Self::Kernel(_))
+        matches!(self, Self::Kernel(_) | Self::Walked(_))
     }
 }
 
 /// How often a reading that was interrupted is begun anew.
 pub const ATTEMPTS: u32 = 3;
 
-/// Reads the selected entries into a value, beginning anew with a fresh one when the reading was
-/// interrupted.
-pub(crate) fn fold<S>(
-    open: impl Fn() -> Result<Entries, Failure>,
-    query: &Query,
-    mut progress: impl FnMut(u64),
-    fresh: impl Fn() -> S,
-    mut step: impl FnMut(&mut S, &Entry),
-) -> Result<(S, DumpOutcome), Failure> {
-    let mut attempt = 1;
-    loop {
-        let (mut state, mut read) = (fresh(), 0);
-        let mut entries = open()?;
-        let now = entries.now();
-        while let Some(entry) = entries.next_entry()? {
-            read += 1;
-            progress(read);
-            if query.matches(entry, now) {
-                step(&mut state, entry);
-            }
+/// Why no more entries come.
+enum Fault {
+    /// The walk went wrong; netlink may do.
+    Walk(Refusal),
+    Other(Failure),
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Walk(refusal) => refusal.into(),
+            Fault::Other(failure) => failure,
         }
-        if entries.outcome().complete || !entries.changes() || attempt >= ATTEMPTS {
-            return Ok((state, entries.outcome()));
-        }
-        attempt += 1;
     }
 }

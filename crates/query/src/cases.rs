@@ -82,28 +82,10 @@ impl Case {
 
     /// Draws the conclusions: a port is of a protocol that has ports, an address has a family.
     fn follow(mut self) -> Option<Self> {
-        let mut families = Ranges::all(1);
-        let mut protocols: Option<Ranges> = None;
-        for (&scalar, set) in &self.sets {
-            if set.absent {
-                continue;
-            }
-            if let Some(of) = protocols_of(scalar, set) {
-                let of = Ranges::union_of(of.iter().map(|protocol| Ranges::one(protocol.0.into())));
-                protocols = Some(match protocols {
-                    Some(known) => known.intersection(&of),
-                    None => of,
-                });
-            }
-            if scalar.is_address() && scalar != Scalar::MasterSrc && scalar != Scalar::MasterDst {
-                if set.numbers.is_empty() {
-                    families = families.intersection(&Ranges::one(1));
-                }
-                if set.v6.is_empty() {
-                    families = families.intersection(&Ranges::one(0));
-                }
-            }
-        }
+        let Conclusions {
+            families,
+            protocols,
+        } = Conclusions::of(self.sets());
         if !families.is_all(1) {
             self.restrict(Scalar::Family, &Set::numbers(families))?;
         }
@@ -136,6 +118,44 @@ impl Case {
                     _ => true,
                 })
         })
+    }
+}
+
+/// What follows from conditions: the families and, if anything is said of them, the protocols of
+/// which alone an entry can be.
+pub(crate) struct Conclusions {
+    pub(crate) families: Ranges,
+    pub(crate) protocols: Option<Ranges>,
+}
+
+impl Conclusions {
+    pub(crate) fn of<'a>(sets: impl Iterator<Item = (Scalar, &'a Set)>) -> Self {
+        let mut families = Ranges::all(1);
+        let mut protocols: Option<Ranges> = None;
+        for (scalar, set) in sets {
+            if set.absent {
+                continue;
+            }
+            if let Some(of) = protocols_of(scalar, set) {
+                let of = Ranges::union_of(of.iter().map(|protocol| Ranges::one(protocol.0.into())));
+                protocols = Some(match protocols {
+                    Some(known) => known.intersection(&of),
+                    None => of,
+                });
+            }
+            if scalar.is_address() && scalar != Scalar::MasterSrc && scalar != Scalar::MasterDst {
+                if set.numbers.is_empty() {
+                    families = families.intersection(&Ranges::one(1));
+                }
+                if set.v6.is_empty() {
+                    families = families.intersection(&Ranges::one(0));
+                }
+            }
+        }
+        Self {
+            families,
+            protocols,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ctnetlink::{Filter, Masked, Protocol, TupleFilter};
+use ctnetlink::{Filter, Protocol};
 use serde::Serialize;
 
 use crate::Query;
@@ -11,6 +11,7 @@ use crate::expr::Expr;
 use crate::plan;
 use crate::scalar::{Scalar, Set};
 use crate::syntax::Node;
+use crate::{walk, words};
 
 /// How a query was understood and what becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -26,6 +27,13 @@ pub struct Explanation {
     /// What is left to be compared with each entry that the kernel sends, in the words of a
     /// query; `None` if the kernel does it all.
     pub rest: Option<String>,
+    /// What the BPF program compares while it reads the table: alternatives, each in the words of a
+    /// query. Empty if it copies every entry, or need not be asked. Ages have a second more on
+    /// either side.
+    pub walk: Vec<String>,
+    /// What is left to be compared with each entry that the program copies; `None` if it does it
+    /// all.
+    pub walk_rest: Option<String>,
     /// What looks like a mistake, or can be done better.
     pub warnings: Vec<Warning>,
 }
@@ -46,21 +54,48 @@ pub struct Warning {
 pub(crate) fn explain(query: &Query) -> Explanation {
     let filters = query.filters();
     let is_everything = filters.iter().any(Filter::is_any);
+    let walk = walk::alternatives(&query.expr());
+    let sent: Vec<Expr> = filters.iter().map(plan::expr_of).collect();
+    let copied: Vec<Expr> = walk.iter().map(walk::expr_of).collect();
     Explanation {
         parsed: query.to_string(),
         kernel: if is_everything {
             Vec::new()
         } else {
-            filters.iter().map(words).collect()
+            filters.iter().map(words::of_filter).collect()
         },
         requests: plan::requests(filters),
-        rest: rest(query.node.as_ref(), filters),
+        rest: rest(query.node.as_ref(), &sent),
+        walk: words::of_walk(&walk),
+        walk_rest: walk_rest(query, &copied),
         warnings: warnings(query),
     }
 }
 
-/// The top-level conditions that the kernel's filters do not assure.
-pub(crate) fn rest(node: Option<&Node>, filters: &[Filter]) -> Option<String> {
+/// Whether a query's filters assure all of it.
+pub(crate) fn is_exact(node: Option<&Node>, filters: &[Filter]) -> bool {
+    let sent: Vec<Expr> = filters.iter().map(plan::expr_of).collect();
+    rest(node, &sent).is_none()
+}
+
+/// How many conditions are compared with how many alternatives, taken together. A person's query has
+/// fewer.
+const MOST_COMPARED: usize = 1024;
+
+fn walk_rest(query: &Query, copied: &[Expr]) -> Option<String> {
+    let node = query.node.as_ref()?;
+    let parts = match node {
+        Node::And(parts) => parts.len(),
+        _ => 1,
+    };
+    if parts * copied.len() > MOST_COMPARED {
+        return Some(node.to_string());
+    }
+    rest(Some(node), copied)
+}
+
+/// The top-level conditions that are not assured by any one of these being so.
+fn rest(node: Option<&Node>, alternatives: &[Expr]) -> Option<String> {
     let node = node?;
     let parts: &[Node] = match node {
         Node::And(parts) => parts,
@@ -68,7 +103,7 @@ pub(crate) fn rest(node: Option<&Node>, filters: &[Filter]) -> Option<String> {
     };
     let left: Vec<Node> = parts
         .iter()
-        .filter(|part| !is_assured(part, filters))
+        .filter(|part| !is_assured(part, alternatives))
         .cloned()
         .collect();
     match left.as_slice() {
@@ -78,11 +113,11 @@ pub(crate) fn rest(node: Option<&Node>, filters: &[Filter]) -> Option<String> {
     }
 }
 
-fn is_assured(part: &Node, filters: &[Filter]) -> bool {
+fn is_assured(part: &Node, alternatives: &[Expr]) -> bool {
     let contrary = part.expr().negated();
-    filters
-        .iter()
-        .all(|filter| is_impossible(&Expr::and(vec![plan::expr_of(filter), contrary.clone()])))
+    let is_contradiction =
+        |one: &Expr| is_impossible(&Expr::and(vec![one.clone(), contrary.clone()]));
+    alternatives.iter().all(is_contradiction)
 }
 
 fn warnings(query: &Query) -> Vec<Warning> {
@@ -169,53 +204,4 @@ fn warning(code: &'static str, message: String, text: &str, place: Range<usize>)
         offset: characters(text.get(..place.start)),
         length: characters(text.get(place)),
     }
-}
-
-/// A kernel filter in the words of a query.
-fn words(filter: &Filter) -> String {
-    let mut words = Vec::new();
-    if let Some(family) = filter.family {
-        words.push(family.to_string());
-    }
-    if let Some(protocol) = filter.protocol {
-        words.push(match protocol.name() {
-            Some(name) => name.to_owned(),
-            None => format!("proto == {protocol}"),
-        });
-    }
-    let names = [
-        (&filter.orig, ["src", "dst", "sport", "dport"]),
-        (
-            &filter.reply,
-            ["peer", "reply.dst", "peer.port", "reply.dport"],
-        ),
-    ];
-    for (tuple, [src, dst, src_port, dst_port]) in names {
-        tuple_words(tuple, [src, dst, src_port, dst_port], &mut words);
-    }
-    if let Some(zone) = filter.zone {
-        words.push(format!("zone == {zone}"));
-    }
-    for (name, masked) in [("mark", filter.mark), ("status", filter.status)] {
-        if let Some(Masked { value, mask }) = masked {
-            words.push(match mask {
-                u32::MAX => format!("{name} == 0x{value:x}"),
-                _ => format!("{name} & 0x{mask:x} == 0x{value:x}"),
-            });
-        }
-    }
-    words.join(" and ")
-}
-
-fn tuple_words(tuple: &TupleFilter, names: [&str; 4], words: &mut Vec<String>) {
-    let [src, dst, src_port, dst_port] = names;
-    for (name, address) in [(src, tuple.src), (dst, tuple.dst)] {
-        words.extend(address.map(|address| format!("{name} == {address}")));
-    }
-    for (name, port) in [(src_port, tuple.src_port), (dst_port, tuple.dst_port)] {
-        words.extend(port.map(|port| format!("{name} == {port}")));
-    }
-    words.extend(tuple.icmp_type.map(|kind| format!("icmp.type == {kind}")));
-    words.extend(tuple.icmp_code.map(|code| format!("icmp.code == {code}")));
-    words.extend(tuple.icmp_id.map(|id| format!("icmp.id == {id}")));
 }

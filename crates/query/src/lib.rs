@@ -43,6 +43,8 @@ mod syntax;
 mod term;
 mod value;
 mod vocabulary;
+mod walk;
+mod words;
 
 use std::fmt;
 
@@ -136,9 +138,21 @@ impl Query {
         &self.filters
     }
 
+    /// What the BPF program can compare of it while it reads the table: it copies every selected
+    /// entry, and perhaps others. `now` is in nanoseconds since the epoch; who asks
+    /// [`Query::matches`] of what was copied does it with the same, or with one at most a second
+    /// away.
+    pub fn walk_filter(&self, now: u64) -> ctwalk::Filter {
+        walk::filter(&walk::alternatives(&self.expr()), now)
+    }
+
+    fn expr(&self) -> Expr {
+        self.node.as_ref().map_or(Expr::All, Node::expr)
+    }
+
     /// Whether the kernel's filters select exactly what the query does.
     pub fn is_exact_in_kernel(&self) -> bool {
-        explain::rest(self.node.as_ref(), &self.filters).is_none()
+        explain::is_exact(self.node.as_ref(), &self.filters)
     }
 
     /// How it was understood and what becomes of it.

@@ -82,6 +82,31 @@ impl Ranges {
         Self(common)
     }
 
+    /// At most so many ranges, and at least one if there is any: the narrowest gaps are closed.
+    pub(crate) fn at_most(self, limit: usize) -> Self {
+        let surplus = self.0.len().saturating_sub(limit.max(1));
+        if surplus == 0 {
+            return self;
+        }
+        let gap = |pair: &[(u128, u128)]| match pair {
+            [(_, last), (first, _)] => first - last,
+            _ => 0,
+        };
+        let mut gaps: Vec<(u128, usize)> = self.0.windows(2).map(gap).zip(1..).collect();
+        gaps.sort_unstable();
+        let mut closed: Vec<usize> = gaps.iter().take(surplus).map(|&(_, at)| at).collect();
+        closed.sort_unstable();
+        let mut closed = closed.into_iter().peekable();
+        let mut fewer: Vec<(u128, u128)> = Vec::with_capacity(limit.max(1));
+        for (at, range) in self.0.into_iter().enumerate() {
+            match fewer.last_mut() {
+                Some(before) if closed.next_if_eq(&at).is_some() => before.1 = range.1,
+                _ => fewer.push(range),
+            }
+        }
+        Self(fewer)
+    }
+
     pub(crate) fn complement(&self, max: u128) -> Self {
         let mut rest = Vec::new();
         let mut next = Some(0);
@@ -133,6 +158,28 @@ mod tests {
             prop_assert_eq!(a.complement(MAX).complement(MAX), a.clone());
             prop_assert_eq!(a.is_all(MAX), a_bits == u64::MAX);
         }
+    }
+
+    proptest! {
+        #[test]
+        fn fewer_ranges_hold_all_that_more_do((a, a_bits) in set(), limit in 1usize..8) {
+            let fewer = a.clone().at_most(limit);
+            prop_assert_eq!(bits(&fewer) & a_bits, a_bits);
+            prop_assert_eq!(fewer.as_slice().len(), a.as_slice().len().min(limit));
+            let again = Ranges::union_of([fewer.clone()]);
+            prop_assert_eq!(again, fewer, "ascending and apart");
+        }
+    }
+
+    #[test]
+    fn the_narrowest_gaps_are_closed() {
+        let ranges = Ranges::union_of([1, 3, 100, 102, 150].map(Ranges::one));
+        assert_eq!(
+            ranges.clone().at_most(3).as_slice(),
+            [(1, 3), (100, 102), (150, 150)]
+        );
+        assert_eq!(ranges.clone().at_most(2).as_slice(), [(1, 3), (100, 150)]);
+        assert_eq!(ranges.at_most(1).as_slice(), [(1, 150)]);
     }
 
     #[test]

@@ -73,8 +73,7 @@ pub(crate) enum Scalar {
 }
 
 /// Numbers of states: those of TCP as they are, of SCTP and DCCP behind them.
-pub(crate) const SCTP: u64 = 0x100;
-pub(crate) const DCCP: u64 = 0x200;
+pub(crate) use ctwalk::{STATE_DCCP as DCCP, STATE_SCTP as SCTP};
 
 impl Scalar {
     pub(crate) const fn is_address(self) -> bool {

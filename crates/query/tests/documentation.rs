@@ -114,12 +114,12 @@ fn explanations_are_as_shown() {
         let (text, lines) = shown(block);
         let explanation = parse(text).explain();
         let mut expected = vec![format!("query   {}", explanation.parsed)];
-        for (index, filter) in explanation.kernel.iter().enumerate() {
-            expected.push(format!(
-                "{}{filter}",
-                if index == 0 { "kernel  " } else { "    or  " }
-            ));
-        }
+        let alternatives = |name: &str, all: &[String]| {
+            let names = std::iter::once(name).chain(std::iter::repeat("    or"));
+            let lines = names.zip(all).map(|(name, one)| format!("{name:<8}{one}"));
+            lines.collect::<Vec<_>>()
+        };
+        expected.extend(alternatives("kernel", &explanation.kernel));
         match (explanation.requests, explanation.kernel.len()) {
             (0, _) => expected.push("kernel  is not asked: no connection can be such".to_owned()),
             (_, 0) => expected.push("kernel  sends every entry".to_owned()),
@@ -127,8 +127,14 @@ fn explanations_are_as_shown() {
             (walks, _) => expected.push(format!("        in {walks} walks of the table")),
         }
         if explanation.requests > 0 {
-            let rest = explanation.rest.as_deref().unwrap_or("nothing");
-            expected.push(format!("rest    {rest}"));
+            let rest =
+                |rest: &Option<String>| format!("rest    {}", rest.as_deref().unwrap_or("nothing"));
+            expected.push(rest(&explanation.rest));
+            if explanation.walk.is_empty() {
+                expected.push("bpf     copies every entry".to_owned());
+            }
+            expected.extend(alternatives("bpf", &explanation.walk));
+            expected.push(rest(&explanation.walk_rest));
         }
         for warning in &explanation.warnings {
             expected.push(format!("warning {} [{}]", warning.message, warning.code));

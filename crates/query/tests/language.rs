@@ -633,6 +633,7 @@ fn long_queries_of_machines_are_understood() {
     ] {
         let query = Query::parse(&text, &vocabulary()).unwrap();
         assert_eq!(query.explain().rest.is_some(), !query.filters().is_empty());
+        assert!(query.walk_filter(NOW).fits());
     }
 }
 

@@ -187,6 +187,84 @@ fn the_kernel_takes_what_it_can_compare() {
     }
 }
 
+/// What the BPF program compares, and what is left.
+fn walk(text: &str) -> (Vec<String>, Option<String>) {
+    let explanation = Query::parse(text, &vocabulary()).unwrap().explain();
+    (explanation.walk, explanation.walk_rest)
+}
+
+#[test]
+fn the_walk_takes_what_it_can_compare() {
+    for (text, compared, rest) in [
+        ("", &[][..], None),
+        ("tcp and udp", &[], None),
+        ("tcp", &["tcp"], None),
+        ("proto == 50", &["proto == 50"], None),
+        ("not tcp", &["not tcp"], None),
+        ("ipv6", &["ipv6"], None),
+        ("src in 10.0.0.0/8", &["src in 10.0.0.0/8"], None),
+        (
+            "dst in {10.0.0.1-10.0.0.9, 2001:db8::/32}",
+            &["dst in {10.0.0.1-10.0.0.9, 2001:db8::/32}"],
+            None,
+        ),
+        ("dport == 53", &["dport == 53"], None),
+        ("dport != 53", &["dport != 53"], None),
+        ("has dport and dport >= 53", &["dport >= 53"], None),
+        ("has dport", &["has dport"], None),
+        ("not has state", &["not has state"], None),
+        ("state != SYN_SENT", &["state != SYN_SENT"], None),
+        ("bytes > 1MB", &["bytes >= 1000001"], None),
+        ("not bytes > 1MB", &["not bytes >= 1000001"], None),
+        // A clock goes on between the two.
+        ("age > 1h", &["age >= 3600"], Some("age > 1h")),
+        ("provider == wan1", &["mark & 0xffff0000 == 0x10000"], None),
+        ("mark == 3", &["mark == 0x3"], None),
+        ("unreplied", &["status != SEEN_REPLY"], None),
+        ("status & 0x6 == 2", &["status & 0x6 == 0x2"], None),
+        (
+            "tcp.flags.orig == CLOSE_INIT",
+            &["tcp.flags.orig == CLOSE_INIT"],
+            None,
+        ),
+        ("gre.key == 5", &["gre.key == 5"], None),
+        (
+            "host 10.0.0.5",
+            &[
+                "src == 10.0.0.5",
+                "dst == 10.0.0.5",
+                "peer == 10.0.0.5",
+                "reply.dst == 10.0.0.5",
+            ],
+            None,
+        ),
+        ("tcp and nat", &["tcp"], Some("nat")),
+        ("tcp or nat", &[], Some("tcp or nat")),
+        (
+            "tcp and (bytes > 1MB or nat)",
+            &["tcp"],
+            Some("bytes > 1MB or nat"),
+        ),
+        (
+            "sctp.vtag.orig == 7",
+            &["sctp"],
+            Some("sctp.vtag.orig == 7"),
+        ),
+        (
+            "helper == ftp and zone == 7",
+            &["zone == 7"],
+            Some("helper == ftp"),
+        ),
+    ] {
+        let rest = rest.map(str::to_owned);
+        assert_eq!(
+            walk(text),
+            (compared.iter().map(|&text| text.to_owned()).collect(), rest),
+            "{text}"
+        );
+    }
+}
+
 #[test]
 fn the_parsed_form_shows_what_binds() {
     for (text, parsed) in [

@@ -2,9 +2,16 @@
 
 mod world;
 
+use ctnetlink::Entry;
 use proptest::prelude::*;
-use query::Query;
+use query::{Query, Vocabulary};
 use world::{NOW, entry, trees, vocabulary};
+
+fn matches(text: &str, entry: &Entry, vocabulary: &Vocabulary) -> bool {
+    Query::parse(text, vocabulary)
+        .unwrap_or_else(|error| panic!("{text}: {error}"))
+        .matches(entry, NOW)
+}
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
@@ -36,6 +43,16 @@ proptest! {
                 None => true,
             };
             prop_assert_eq!(in_kernel && rest, expected, "{} of {:?}", text, entry);
+            // So are the program's part, in words, and what that leaves.
+            let is_copied = explanation.walk.is_empty()
+                || explanation.walk.iter().any(|part| matches(part, entry, &vocabulary));
+            prop_assert!(is_copied || !expected, "the walk would hide {:?} from {}", entry, text);
+            let rest = explanation.walk_rest.as_ref();
+            let rest = rest.is_none_or(|rest| matches(rest, entry, &vocabulary));
+            let is_possible = explanation.requests > 0;
+            prop_assert_eq!(
+                is_possible && is_copied && rest, expected, "{} of {:?}: {:?}", text, entry, explanation
+            );
             for warning in &explanation.warnings {
                 let part: String =
                     text.chars().skip(warning.offset).take(warning.length).collect();

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand, ValueEnum};
 
+use engine::Way;
+
 use crate::commands;
 
 const STYLES: Styles = Styles::styled()
@@ -21,6 +23,16 @@ Exit status:
   3  no privilege
   4  the kernel or the system failed";
 
+/// What `--version` says.
+const VERSION: &str = if ctwalk::IS_BUILT {
+    concat!(env!("CARGO_PKG_VERSION"), " (reads by BPF and netlink)")
+} else {
+    concat!(
+        env!("CARGO_PKG_VERSION"),
+        " (built without BPF: reads over netlink only)"
+    )
+};
+
 /// Shows, searches and steers every connection passing this machine's firewall.
 ///
 /// Reads and writes the kernel's connection tracking table. Needs root or CAP_NET_ADMIN;
@@ -28,7 +40,7 @@ Exit status:
 #[derive(Debug, Parser)]
 #[command(
     name = "tracklight",
-    version,
+    version = VERSION,
     styles = STYLES,
     after_help = EXIT_CODES,
     propagate_version = true,
@@ -52,6 +64,16 @@ pub(crate) struct Global {
         help_heading = "Global options"
     )]
     pub(crate) netns: Option<String>,
+    /// How the kernel's table is read: by a BPF program where that is faster and the kernel allows
+    /// it, or in one way only
+    #[arg(
+        long,
+        global = true,
+        value_name = "WAY",
+        default_value = "auto",
+        help_heading = "Global options"
+    )]
+    pub(crate) source: SourceWay,
     /// Configuration file [default: $TRACKLIGHT_CONFIG, else /etc/tracklight/tracklight.toml]
     #[arg(
         long,
@@ -72,6 +94,28 @@ pub(crate) struct Global {
     /// Say more on standard error: how the kernel was asked, how long it took
     #[arg(short, long, global = true, help_heading = "Global options")]
     pub(crate) verbose: bool,
+}
+
+impl Global {
+    /// In which way the kernel's table is read.
+    pub(crate) const fn way(&self) -> Way {
+        match self.source {
+            SourceWay::Auto => Way::Auto,
+            SourceWay::Netlink => Way::Netlink,
+            SourceWay::Bpf => Way::Bpf,
+        }
+    }
+}
+
+/// In which way the kernel's table is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SourceWay {
+    /// The faster way that the kernel allows; --verbose says which, and why
+    Auto,
+    /// Over netlink
+    Netlink,
+    /// By a BPF program, or not at all
+    Bpf,
 }
 
 /// When to use colour.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use ctnetlink::{Client, Direction, Key, L4, Masked, Namespace, Protocol, Tuple, Zone};
 use engine::saved::{Header, Rereadable};
-use engine::{Config, Failure, Query, Source};
+use engine::{Config, Failure, Kernel, Query, Source};
 use query::{Field, Kind, Vocabulary};
 
 use crate::cli::Global;
@@ -18,6 +18,12 @@ pub(crate) fn open(global: &Global) -> Result<Client, Failure> {
         None => Ok(Client::open()?),
         Some(name) => Ok(Client::open_in(&Namespace::parse(name)?)?),
     }
+}
+
+/// The table that the global flags name, to be read in the way that they say.
+pub(crate) fn table(global: &Global) -> Result<Source, Failure> {
+    let namespace = global.netns.as_deref().map(Namespace::parse).transpose()?;
+    Kernel::open(namespace, global.way()).map(Source::Kernel)
 }
 
 /// Which table is read.
@@ -34,7 +40,7 @@ impl SourceArgs {
     /// Opens it.
     pub(crate) fn open(&self, global: &Global) -> Result<Source, Failure> {
         match &self.from {
-            None => open(global).map(Source::Kernel),
+            None => table(global),
             Some(_) if global.netns.is_some() => Err(usage(
                 "--netns is about the kernel's table, and --from reads a file",
                 "leave out one of the two",

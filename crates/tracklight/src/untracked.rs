@@ -20,7 +20,7 @@ the kernel does so only where a firewall rule needs it.
 
 /// Says why nothing was found in a table: none of its entries is such, or there are none.
 pub(crate) fn note_nothing(source: &Source, query: &Query) -> Result<(), Failure> {
-    let Source::Kernel(client) = source else {
+    let Source::Kernel(kernel) = source else {
         note(if query.is_any() {
             "the saved table is empty"
         } else {
@@ -28,6 +28,7 @@ pub(crate) fn note_nothing(source: &Source, query: &Query) -> Result<(), Failure
         });
         return Ok(());
     };
+    let client = kernel.client();
     match actions::usage(client)?.entries {
         Some(entries @ 1..) if !query.is_any() => {
             note(&format!("none of the {entries} connections is such"));

@@ -118,7 +118,7 @@ struct slot {
 	u32 used; /* bytes of the region */
 	u32 records;
 	u32 again; /* buckets that were read again */
-	u32 unanswered;
+	u32 took;  /* nanoseconds */
 	u64 nodes;
 	/* Kept. */
 	u64 node, deadline;

@@ -102,6 +102,14 @@ int peek(struct peeked *context)
 		number_;                                                                        \
 	})
 
+/*
+ * A number at a node of a chain, by its name at the first node of an nf_conn. To name everything by
+ * nf_conn keeps the load short: the loader looks through all types of the kernel for each that it is
+ * told of.
+ */
+#define at_node(node, field)                                                                    \
+	number(struct nf_conn, (node) - offset_of(struct nf_conn, tuplehash), tuplehash[0].field)
+
 /* The same in the copy of the nf_conn. */
 #define copied(slot, type, field) (*(type *)((slot)->ct + offset_of(struct nf_conn, field)))
 
@@ -114,7 +122,8 @@ struct reading {
 static ALWAYS_INLINE void follow(volatile u64 *to, u64 node)
 {
 	if (in_place)
-		*to = in_place_at(u64, node + offset_of(struct hlist_nulls_node, next));
+		*to = in_place_at(u64, node + offset_of(struct nf_conn, tuplehash[0].hnnode.next) -
+					       offset_of(struct nf_conn, tuplehash));
 	else if (bpf_probe_read_kernel((void *)to, sizeof(*to), (void *)node))
 		*to = 0;
 }
@@ -258,7 +267,7 @@ static ALWAYS_INLINE void write_protocol(struct slot *slot, struct record *recor
 		break;
 	case IPPROTO_DCCP:
 		/* Linux 6.16 and later keep nothing of it but the addresses. */
-		if (has_field(union nf_conntrack_proto, dccp)) {
+		if (has_field(struct nf_conn, proto.dccp)) {
 			record->has |= HAS_PORTS | HAS_DCCP | HAS_STATE;
 			record->state = STATE_DCCP + copied(slot, u8, proto.dccp.state);
 			record->role = copied(slot, u8, proto.dccp.role[0]);
@@ -527,7 +536,7 @@ static ALWAYS_INLINE enum turn visit(struct reading *reading, u64 node)
 	/* The next node first: if the copy is whole, it was read of the same connection. */
 	follow(&slot->node, node);
 	/* Each entry is in the table twice, once a direction. */
-	if (number(struct nf_conntrack_tuple_hash, node, tuple.dst.dir))
+	if (at_node(node, tuple.dst.dir))
 		return GO_ON;
 	return take(reading, node);
 }
@@ -566,14 +575,13 @@ static long step(u32 index, struct reading *reading)
 /* Tuples are copied whole, and user space takes them apart. Decided when the program is loaded. */
 static ALWAYS_INLINE int is_tuple_known(void)
 {
-	return size_of(struct nf_conntrack_tuple) == 40 &&
-	       offset_of(struct nf_conntrack_tuple, src.u3) == 0 &&
-	       offset_of(struct nf_conntrack_tuple, src.u) == 16 &&
-	       offset_of(struct nf_conntrack_tuple, src.l3num) == 18 &&
-	       offset_of(struct nf_conntrack_tuple, dst.u3) == 20 &&
-	       offset_of(struct nf_conntrack_tuple, dst.u) == 36 &&
-	       offset_of(struct nf_conntrack_tuple, dst.protonum) == 38 &&
-	       offset_of(struct nf_conntrack_tuple, dst.dir) == 39;
+#define is_at(field, place)                                                                     \
+	(offset_of(struct nf_conn, tuplehash[0].tuple.field) -                                  \
+		 offset_of(struct nf_conn, tuplehash[0].tuple) ==                               \
+	 (place))
+	return size_of_field(struct nf_conn, tuplehash[0].tuple) == 40 && is_at(src.u3, 0) &&
+	       is_at(src.u, 16) && is_at(src.l3num, 18) && is_at(dst.u3, 20) && is_at(dst.u, 36) &&
+	       is_at(dst.protonum, 38) && is_at(dst.dir, 39);
 }
 
 static ALWAYS_INLINE u64 table_now(struct slot *slot)
@@ -608,6 +616,7 @@ int walk(struct xdp_md *context)
 	u8 *data = (void *)(long)context->data;
 	struct reading reading;
 	struct slot *slot;
+	u64 began;
 	u32 index;
 
 	if ((void *)(data + sizeof(u32)) > (void *)(long)context->data_end)
@@ -625,8 +634,10 @@ int walk(struct xdp_md *context)
 	slot->next = slot->from;
 	slot->used = slot->begun = slot->records = slot->again = slot->tries = slot->unlooked = 0;
 	slot->nodes = 0;
+	slot->took = 0;
 	slot->jiffies = (u32)bpf_jiffies64();
-	slot->deadline = bpf_ktime_get_ns() + slot->budget;
+	began = bpf_ktime_get_ns();
+	slot->deadline = began + slot->budget;
 	slot->state = STATE_LAYOUT;
 	if (!is_tuple_known())
 		return XDP_PASS;
@@ -645,5 +656,6 @@ int walk(struct xdp_md *context)
 		slot->state = STATE_NO_LOOKUP;
 	else if (table_now(slot) != slot->table)
 		slot->state = STATE_MOVED;
+	slot->took = (u32)(bpf_ktime_get_ns() - began);
 	return XDP_PASS;
 }

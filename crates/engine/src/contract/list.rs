@@ -11,7 +11,6 @@ use super::request::{Fields, Request};
 use super::states;
 use super::top::{First, without_repetitions};
 use crate::marks::Marks;
-use crate::source::Source;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -23,7 +22,7 @@ struct Wanted {
 /// Reads the table; memory grows with the limit, not with the table.
 pub(super) fn read(request: &Request, setup: &Setup) -> Result<Reply, Fault> {
     let wanted = Wanted::parse(request)?;
-    let source = Source::Kernel(setup.client()?);
+    let source = setup.table()?;
     let order = if setup.accounting()? {
         Order::Bytes
     } else {

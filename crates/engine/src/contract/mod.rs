@@ -36,6 +36,7 @@ use request::{Fields, Request};
 
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::kernel::{Kernel, Way};
 
 /// The kernel's switch for counters, of the network namespace of whoever reads it.
 const ACCOUNTING: &str = "/proc/sys/net/netfilter/nf_conntrack_acct";
@@ -47,6 +48,8 @@ pub struct Setup {
     pub config: Config,
     /// Whose table; `None` for the one of the calling thread.
     pub namespace: Option<Namespace>,
+    /// In which way the table is read.
+    pub way: Way,
 }
 
 impl Setup {
@@ -57,6 +60,12 @@ impl Setup {
             None => Client::open(),
             Some(namespace) => Client::open_in(namespace),
         }
+    }
+
+    /// The table of the same namespace, to be read.
+    fn table(&self) -> Result<crate::Source, Failure> {
+        let namespace = self.namespace.as_ref().map(Namespace::try_clone);
+        Kernel::open(namespace.transpose()?, self.way).map(crate::Source::Kernel)
     }
 
     /// Runs something in the namespace.

@@ -4,8 +4,8 @@
 use std::net::IpAddr;
 
 use ctnetlink::{
-    Entry, L4, NewEntry, ProtoInfo, Protocol, SctpInfo, SctpState, Status, TcpInfo, TcpState,
-    Tuple, Zone, ZoneDirection,
+    Entry, L4, NewEntry, ProtoInfo, Protocol, SctpInfo, SctpState, Status, TcpFlags, TcpInfo,
+    TcpState, Tuple, Zone, ZoneDirection,
 };
 use proptest::prelude::*;
 use query::{MarkNames, Query, Vocabulary};
@@ -101,6 +101,15 @@ fn set(items: &'static [&'static str]) -> impl Strategy<Value = String> {
         .prop_map(|items| format!("{{{}}}", items.join(", ")))
 }
 
+/// More ranges than any kernel takes: all even ports, or all odd ones.
+fn many_ports((field, within, is_odd): (String, String, bool)) -> String {
+    let ports = (0..70u16).map(|port| (2 * port + u16::from(is_odd)).to_string());
+    format!(
+        "{field} {within} {{{}}}",
+        ports.collect::<Vec<_>>().join(", ")
+    )
+}
+
 fn terms() -> impl Strategy<Value = String> {
     let address_fields = &["src", "dst", "peer", "reply.dst", "host"];
     let port_fields = &["sport", "dport", "peer.port", "reply.dport", "port"];
@@ -129,8 +138,11 @@ fn terms() -> impl Strategy<Value = String> {
         1 => (pick(&["status & 0x6"]), pick(order), pick(&["2", "4", "6"])).prop_map(joined),
         1 => (pick(&["icmp.type", "icmp.code", "icmp.id"]), pick(order), pick(&["1", "8", "128"])).prop_map(joined),
         1 => (pick(&["timeout"]), pick(&["<", ">"]), pick(&["500", "1500", "2500"])).prop_map(joined),
+        1 => (pick(&["age"]), pick(order), pick(&["3", "5", "7"])).prop_map(joined),
+        1 => (pick(&["tcp.flags.orig", "tcp.flags & 0x6", "use", "packets.reply", "gre.key"]), pick(order), pick(&["2", "4"])).prop_map(joined),
+        1 => (pick(port_fields), pick(within), any::<bool>()).prop_map(many_ports),
         1 => pick(&["has dport", "has state", "has mark", "has provider", "has icmp.id", "has label",
-            "has helper", "has bytes", "bytes > 0", "not bytes > 0", "tcp.wscale.orig > 3"]),
+            "has helper", "has age", "not has gre.key", "has bytes", "bytes > 0", "not bytes > 0", "tcp.wscale.orig > 3"]),
     ]
 }
 
@@ -156,6 +168,7 @@ fn tuple() -> impl Strategy<Value = Tuple> {
             Protocol::ICMP,
             Protocol::ICMPV6,
             Protocol::SCTP,
+            Protocol::GRE,
             Protocol(50),
         ][..],
     );
@@ -182,6 +195,10 @@ fn tuple() -> impl Strategy<Value = Tuple> {
                     kind: 128,
                     code: 0,
                     id: src_port,
+                },
+                Protocol::GRE => L4::Gre {
+                    src_key: src_port,
+                    dst_key: dst_port,
                 },
                 protocol if protocol.has_ports() => L4::Ports {
                     src: src_port,
@@ -235,6 +252,10 @@ pub(crate) fn new_entry() -> impl Strategy<Value = NewEntry> {
                     ),
                     wscale_orig: Some(state * 3),
                     wscale_reply: Some(0),
+                    flags_orig: Some(TcpFlags {
+                        flags: 2 * state,
+                        mask: 6,
+                    }),
                     ..TcpInfo::default()
                 })),
                 Protocol::SCTP => Some(ProtoInfo::Sctp(SctpInfo {

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use ctnetlink::Namespace;
 use engine::contract::{self, Reply, Setup};
-use engine::{Config, Failure};
+use engine::{Config, Failure, Way};
 
 use crate::cli::Global;
 use crate::exit;
@@ -41,13 +41,17 @@ pub(crate) fn called_as() -> Option<Call> {
 
 /// `tracklight api`.
 pub(crate) fn run(args: &Args, global: &Global) -> ExitCode {
-    let setup = setup(global.config.as_deref(), global.netns.as_deref());
+    let setup = setup(
+        global.config.as_deref(),
+        global.netns.as_deref(),
+        global.way(),
+    );
     answer(args.call, setup)
 }
 
 /// One call under a panel's name for it: no flags, for panels give none.
 pub(crate) fn run_call(call: Call) -> ExitCode {
-    answer(call, setup(None, None))
+    answer(call, setup(None, None, Way::Auto))
 }
 
 /// Where a program that was started by `name` lies. A shell that found it in `PATH` passes on the
@@ -79,10 +83,11 @@ fn call_of(file: &Path) -> Option<Call> {
     }
 }
 
-fn setup(config: Option<&Path>, netns: Option<&str>) -> Result<Setup, Failure> {
+fn setup(config: Option<&Path>, netns: Option<&str>, way: Way) -> Result<Setup, Failure> {
     Ok(Setup {
         config: Config::load(config)?,
         namespace: netns.map(Namespace::parse).transpose()?,
+        way,
     })
 }
 

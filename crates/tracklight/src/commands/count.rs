@@ -26,7 +26,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let source = args.source.open(global)?;
     let query = args.filter.query_in(&source, global)?;
     let known = match &source {
-        Source::Kernel(client) if query.is_any() => actions::usage(client)?.entries,
+        Source::Kernel(kernel) if query.is_any() => actions::usage(kernel.client())?.entries,
         _ => None,
     };
     let (count, is_whole) = match known {
@@ -44,9 +44,9 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     }
     if count == 0
         && query.is_any()
-        && let Source::Kernel(client) = &source
+        && let Source::Kernel(kernel) = &source
     {
-        note_untracked(client);
+        note_untracked(kernel.client());
     }
     Ok(if count == 0 {
         Outcome::Nothing

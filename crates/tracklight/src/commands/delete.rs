@@ -12,7 +12,7 @@ use super::list::{Format, Printer};
 use super::save;
 use crate::cli::Global;
 use crate::exit::{self, INCOMPLETE, Outcome, note};
-use crate::flags::{FilterArgs, open, usage};
+use crate::flags::{FilterArgs, table, usage};
 use crate::output::print_line;
 use crate::progress::Progress;
 
@@ -54,7 +54,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let query = args.filter.query(global)?;
     require_filter(&query, args.all, "delete")?;
-    let source = Source::Kernel(open(global)?);
+    let source = table(global)?;
     if args.dry_run {
         return dry_run(
             &source,
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         );
     }
     let Some(path) = &args.undo_file else {
-        return delete(source.client()?, &query, args.force);
+        return delete(&source, &query, args.force);
     };
     let named = save_to_undo(&source, &query, path, args.force, global)?;
     let changed = delete_named(source.client()?, &named);
@@ -76,12 +76,12 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
 }
 
 /// Reads which they are, deletes exactly those, says how many.
-pub(crate) fn delete(client: &Client, query: &Query, force: bool) -> Result<Outcome, Failure> {
+pub(crate) fn delete(source: &Source, query: &Query, force: bool) -> Result<Outcome, Failure> {
     let mut progress = Progress::new("reading", None);
-    let named = actions::keys(client, query, |read| progress.at(read))?;
+    let named = actions::keys(source, query, |read| progress.at(read))?;
     drop(progress);
     look(named.own_session, force)?;
-    finish(&delete_named(client, &named), "deleted")
+    finish(&delete_named(source.client()?, &named), "deleted")
 }
 
 fn delete_named(client: &Client, named: &Named) -> Changed {

@@ -7,7 +7,7 @@ use engine::{Failure, Query, actions};
 use super::delete::{NOT_CLOSED, delete, look};
 use crate::cli::Global;
 use crate::exit::{Outcome, note};
-use crate::flags::{FilterArgs, open};
+use crate::flags::{FilterArgs, table};
 use crate::output::print_line;
 
 /// Flags of `tracklight flush`.
@@ -27,15 +27,16 @@ pub(crate) struct Args {
 /// told. What it cannot select by, or has not been shown to, is deleted one by one instead.
 pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let query = args.filter.query(global)?;
-    let client = open(global)?;
+    let source = table(global)?;
+    let client = source.client()?;
     if let [filter] = query.filters()
         && query.is_exact_in_kernel()
     {
-        look(own_session(&client, &query)?, args.force)?;
-        let before = actions::usage(&client)?.entries;
+        look(own_session(client, &query)?, args.force)?;
+        let before = actions::usage(client)?.entries;
         match client.flush(filter) {
             Ok(()) => {
-                let counts = before.zip(actions::usage(&client)?.entries);
+                let counts = before.zip(actions::usage(client)?.entries);
                 print_line(&counts.map_or("flushed".to_owned(), |(before, left)| {
                     format!("flushed: {before} entries before, {left} left")
                 }))?;
@@ -49,7 +50,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
             Err(error) => return Err(error.into()),
         }
     }
-    delete(&client, &query, args.force)
+    delete(&source, &query, args.force)
 }
 
 /// The remote session that this runs in, if it is selected: the kernel does not say what it is about

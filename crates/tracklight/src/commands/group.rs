@@ -10,6 +10,7 @@ use engine::marks::Marks;
 use engine::render::group as render;
 use engine::{Config, Failure, actions};
 
+use super::list::note_reading;
 use crate::cli::Global;
 use crate::exit::{INCOMPLETE, Outcome, note};
 use crate::flags::{FilterArgs, SourceArgs};
@@ -113,12 +114,14 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let (groups, outcome) = actions::group(&source, &query, fresh, |read| progress.at(read))?;
     drop(progress);
     if global.verbose {
+        let reading = source.reading();
         note(&format!(
             "{} groups by {} in {:.2?}",
             groups.len(),
-            source.name(),
+            reading.by,
             started.elapsed()
         ));
+        note_reading(&reading);
     }
     let nothing = groups.is_empty();
     print(args, global, groups, outcome.complete, source.now()?)?;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use ctnetlink::Entry;
 use engine::actions::{self, Listed};
+use engine::kernel::Reading;
 use engine::render::{conntrack, csv, json};
 use engine::{Column, Failure, Query, Source, Style, Top};
 
@@ -339,8 +340,10 @@ fn nothing(source: &Source, query: &Query, table: TableName) -> Result<Outcome, 
 }
 
 fn explain(source: &Source, query: &Query, listed: &Listed, took: Duration) {
+    let reading = source.reading();
     let by = match (source, query.explain().kernel.as_slice()) {
         (Source::Saved(_), _) => String::new(),
+        _ if reading.by == "bpf" => String::new(),
         (_, []) => ", no filter in the kernel".to_owned(),
         (_, filters) => format!(
             ", filtered in the kernel by {} in {} walks of the table",
@@ -354,9 +357,16 @@ fn explain(source: &Source, query: &Query, listed: &Listed, took: Duration) {
     };
     note(&format!(
         "{} entries by {} in {took:.2?}{by}{fallbacks}",
-        listed.selected,
-        source.name()
+        listed.selected, reading.by
     ));
+    note_reading(&reading);
+}
+
+/// Says why a table was not read by BPF.
+pub(crate) fn note_reading(reading: &Reading) {
+    if let Some((code, words)) = &reading.because {
+        note(&format!("not by BPF ({code}): {words}"));
+    }
 }
 
 fn list_columns() -> Result<Outcome, Failure> {

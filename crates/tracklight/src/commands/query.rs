@@ -127,16 +127,18 @@ fn print_explanation(query: &Query, explanation: &Explanation) -> Result<(), Fai
         }
         [] => out.text("kernel  sends every entry\n")?,
         filters => {
-            for (index, filter) in filters.iter().enumerate() {
-                out.text(if index == 0 { "kernel  " } else { "    or  " })?;
-                out.text(&format!("{filter}\n"))?;
-            }
+            print_alternatives(&mut out, "kernel", filters)?;
             out.text(&format!("        in {walks}\n"))?;
         }
     }
     if explanation.requests > 0 {
-        let rest = explanation.rest.as_deref().unwrap_or("nothing");
-        out.text(&format!("rest    {rest}\n"))?;
+        let nothing = |rest: &Option<String>| rest.as_deref().unwrap_or("nothing").to_owned();
+        out.text(&format!("rest    {}\n", nothing(&explanation.rest)))?;
+        match explanation.walk.as_slice() {
+            [] => out.text("bpf     copies every entry\n")?,
+            walk => print_alternatives(&mut out, "bpf", walk)?,
+        }
+        out.text(&format!("rest    {}\n", nothing(&explanation.walk_rest)))?;
     }
     for warning in &explanation.warnings {
         out.text(&format!("warning {} [{}]\n", warning.message, warning.code))?;
@@ -145,6 +147,14 @@ fn print_explanation(query: &Query, explanation: &Explanation) -> Result<(), Fai
         out.text("        it selects every entry: delete and update ask for --all\n")?;
     }
     out.flush()
+}
+
+fn print_alternatives(out: &mut Output, name: &str, all: &[String]) -> Result<(), Failure> {
+    for (index, one) in all.iter().enumerate() {
+        let name = if index == 0 { name } else { "    or" };
+        out.text(&format!("{name:<8}{one}\n"))?;
+    }
+    Ok(())
 }
 
 fn completions(args: &Complete, global: &Global) -> Result<Outcome, Failure> {

@@ -7,7 +7,7 @@ use engine::actions::{self, Edit};
 use super::delete::{finish, require_filter};
 use crate::cli::Global;
 use crate::exit::Outcome;
-use crate::flags::{FilterArgs, open, usage};
+use crate::flags::{FilterArgs, table, usage};
 use crate::progress::Progress;
 use crate::values::{Mark, StatusIs, labels, parse_helper, parse_label};
 
@@ -54,9 +54,9 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let query = args.filter.query(global)?;
     require_filter(&query, args.all, "update")?;
     let edit = edit(args)?;
-    let client = open(global)?;
+    let source = table(global)?;
     let mut progress = Progress::new("changing", None);
-    let changed = actions::update(&client, &query, &edit, |done| progress.at(done))?;
+    let changed = actions::update(&source, &query, &edit, |done| progress.at(done))?;
     drop(progress);
     finish(&changed, "changed")
 }

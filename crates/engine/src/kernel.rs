@@ -1,0 +1,220 @@
+//! The kernel's table of one network namespace, read in the faster of two ways: by a BPF program
+//! that walks it, or over netlink.
+
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use ctnetlink::{Client, DumpRequest, Namespace, Table};
+use ctwalk::{Refusal, Walker};
+use query::Query;
+
+use crate::failure::Failure;
+use crate::source::Entries;
+
+/// In which way the table is to be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Way {
+    /// By BPF where that is faster and the kernel allows it, else over netlink.
+    #[default]
+    Auto,
+    /// Over netlink.
+    Netlink,
+    /// By BPF or not at all.
+    Bpf,
+}
+
+/// In which way the table was read last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// `netlink` or `bpf`.
+    pub by: &'static str,
+    /// Why it was not by BPF: a code and words.
+    pub because: Option<(&'static str, String)>,
+}
+
+/// The kernel's table of one network namespace.
+pub struct Kernel {
+    client: Client,
+    namespace: Option<Namespace>,
+    way: Way,
+    walker: OnceLock<Result<Walker, Refusal>>,
+    /// Why no walk is tried any more.
+    distrust: Mutex<Option<Refusal>>,
+    last: Mutex<Reading>,
+}
+
+/// What loading the program and finding the table costs, in nanoseconds.
+const OPENING: u64 = 30_000_000;
+/// What netlink costs: an entry that it sends, one that its filter leaves out, a bucket.
+const SENT: u64 = 2_300;
+const LEFT_OUT: u64 = 250;
+const BUCKET: u64 = 20;
+
+impl Kernel {
+    /// The table of a namespace; `None` for the calling thread's.
+    pub fn open(namespace: Option<Namespace>, way: Way) -> Result<Self, Failure> {
+        let client = match &namespace {
+            None => Client::open()?,
+            Some(namespace) => Client::open_in(namespace)?,
+        };
+        Ok(Self {
+            client,
+            namespace,
+            way,
+            walker: OnceLock::new(),
+            distrust: Mutex::default(),
+            last: Mutex::new(Reading {
+                by: "netlink",
+                because: None,
+            }),
+        })
+    }
+
+    /// For what only netlink can do.
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// In which way the table was read last.
+    pub fn reading(&self) -> Reading {
+        self.last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Reads a list of entries; at least those that a query selects.
+    pub(crate) fn entries(&self, table: Table, query: &Query) -> Result<Entries, Failure> {
+        let because = match self.walk(table, query) {
+            Ok(walk) => {
+                self.note("bpf", None);
+                return Ok(Entries::Walked(Box::new(walk)));
+            }
+            Err(because) => because,
+        };
+        if self.way == Way::Bpf {
+            return Err(because.into());
+        }
+        self.note("netlink", because.told());
+        let filters = query.filters().to_vec();
+        let dump = self.client.dump(&DumpRequest { table, filters })?;
+        Ok(Entries::Kernel(Box::new(dump)))
+    }
+
+    /// No walk is tried any more: one went wrong. Whether netlink may do it instead.
+    pub(crate) fn distrust(&self, refusal: Refusal) -> bool {
+        *self.distrust.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+        self.way != Way::Bpf
+    }
+
+    fn note(&self, by: &'static str, because: Option<(&'static str, String)>) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Reading { by, because };
+    }
+
+    fn walk(&self, table: Table, query: &Query) -> Result<ctwalk::Walk, Because> {
+        if self.way == Way::Netlink {
+            return Err(Because::Asked);
+        }
+        if table != Table::Conntrack {
+            return Err(Because::List);
+        }
+        if self.way == Way::Auto && self.walker.get().is_none() {
+            self.is_worth_it(query)?;
+        }
+        if let Some(refusal) = &*self.distrust.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Err(refusal.clone().into());
+        }
+        let walker = self.walker.get_or_init(|| {
+            let (namespace, client) = match &self.namespace {
+                None => (Namespace::current(), Client::open()),
+                Some(namespace) => (namespace.try_clone(), Client::open_in(namespace)),
+            };
+            let failed = |error: ctnetlink::Error| Refusal::System {
+                what: "opening the namespace",
+                error: error.to_string(),
+            };
+            Walker::open(&namespace.map_err(failed)?, client.map_err(failed)?)
+        });
+        match walker {
+            Ok(walker) => Ok(walker.walk(&query.walk_filter(crate::now()))?),
+            Err(refusal) => Err(refusal.clone().into()),
+        }
+    }
+
+    /// Whether netlink would take longer than it takes to load the program.
+    fn is_worth_it(&self, query: &Query) -> Result<(), Because> {
+        let stats = self.client.global_stats().ok();
+        let Some(entries) = stats.and_then(|stats| stats.entries) else {
+            return Ok(());
+        };
+        let text = std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_buckets");
+        let buckets = text.ok().and_then(|text| text.trim().parse::<u64>().ok());
+        let entry = if query.filters().iter().all(ctnetlink::Filter::is_any) {
+            SENT
+        } else {
+            LEFT_OUT
+        };
+        let netlink = u64::from(entries) * entry + buckets.unwrap_or(0) * BUCKET;
+        if netlink > OPENING {
+            Ok(())
+        } else {
+            Err(Because::Small(entries))
+        }
+    }
+}
+
+/// Why the table is not read by BPF.
+enum Because {
+    Asked,
+    List,
+    Small(u32),
+    Refused(Refusal),
+}
+
+impl Because {
+    fn told(&self) -> Option<(&'static str, String)> {
+        Some(match self {
+            Self::Asked => return None,
+            Self::List => ("list", "only netlink has that list".to_owned()),
+            Self::Small(entries) => (
+                "small",
+                format!("{entries} entries are read faster so than a BPF program is loaded"),
+            ),
+            Self::Refused(refusal) => (refusal.code(), refusal.to_string()),
+        })
+    }
+}
+
+impl From<Refusal> for Because {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Because> for Failure {
+    fn from(because: Because) -> Self {
+        match because {
+            Because::Refused(refusal) => refusal.into(),
+            other => {
+                let (_, words) = other.told().unwrap_or_default();
+                Self::new(
+                    "walk-refused",
+                    format!("the table cannot be read by BPF: {words}"),
+                    "leave out --source bpf",
+                )
+            }
+        }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let hint = refusal
+            .hint()
+            .map_or_else(String::new, |hint| format!("{hint}, or "));
+        Self::new(
+            "walk-refused",
+            format!("the table cannot be read by BPF: {refusal}"),
+            format!("{hint}leave out --source bpf: netlink reads the same entries"),
+        )
+    }
+}
