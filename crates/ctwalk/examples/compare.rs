@@ -18,7 +18,9 @@ use ctnetlink::{
 use ctwalk::{Condition, Filter, Number, Refusal, Walker};
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let count = std::env::args().nth(1).map_or(Ok(500), |text| text.parse())?;
+    let count = std::env::args()
+        .nth(1)
+        .map_or(Ok(500), |text| text.parse())?;
     let client = Client::open()?;
     fill(&client, count);
     // Sockets that stay open: an entry that moves on meanwhile would differ.
@@ -115,10 +117,18 @@ fn compare(client: &Client) -> Result<usize, Box<dyn Error>> {
 
     let started = Instant::now();
     let (told, outcome) = client.dump(&DumpRequest::default())?.collect()?;
-    println!("netlink: {} entries in {:.1?}, {outcome:?}", told.len(), started.elapsed());
+    println!(
+        "netlink: {} entries in {:.1?}, {outcome:?}",
+        told.len(),
+        started.elapsed()
+    );
     let started = Instant::now();
     let read = walk(&walker, &Filter::any())?;
-    println!("program: {} entries in {:.1?}", read.len(), started.elapsed());
+    println!(
+        "program: {} entries in {:.1?}",
+        read.len(),
+        started.elapsed()
+    );
     println!("with {}", having(&told));
 
     let mut differing = 0;
@@ -144,10 +154,16 @@ fn compare(client: &Client) -> Result<usize, Box<dyn Error>> {
 
     // Selected in the kernel.
     let tcp = walk(&walker, &only(Number::Protocol, Protocol::TCP.0.into()))?;
-    let wanted = told.iter().filter(|entry| entry.orig.protocol == Protocol::TCP).count();
+    let wanted = told
+        .iter()
+        .filter(|entry| entry.orig.protocol == Protocol::TCP)
+        .count();
     if tcp.len() != wanted {
         differing += 1;
-        println!("the filter selected {} entries of TCP, {wanted} are there", tcp.len());
+        println!(
+            "the filter selected {} entries of TCP, {wanted} are there",
+            tcp.len()
+        );
     }
     if differing == 0 {
         println!("same: {} entries", read.len());
@@ -205,20 +221,32 @@ fn having(entries: &[Entry]) -> String {
             ("id", entry.id.is_some()),
             ("mark", entry.mark.is_some_and(|mark| mark != 0)),
             ("zone", entry.zone.id != 0),
-            ("packets", entry.packets().is_some_and(|packets| packets > 0)),
+            (
+                "packets",
+                entry.packets().is_some_and(|packets| packets > 0),
+            ),
             ("timestamp", entry.timestamps.is_some()),
             ("state", entry.protoinfo.is_some()),
             ("DCCP", matches!(entry.protoinfo, Some(ProtoInfo::Dccp(_)))),
             ("helper", entry.helper.is_some()),
             ("labels", entry.labels.is_some()),
             ("master", entry.master().is_some()),
-            ("seqadj", extra.is_some_and(|extra| extra.seqadj_orig.is_some())),
-            ("synproxy", extra.is_some_and(|extra| extra.synproxy.is_some())),
+            (
+                "seqadj",
+                extra.is_some_and(|extra| extra.seqadj_orig.is_some()),
+            ),
+            (
+                "synproxy",
+                extra.is_some_and(|extra| extra.synproxy.is_some()),
+            ),
         ];
         for (name, has) in has {
             *counts.entry(name).or_insert(0) += usize::from(has);
         }
     }
-    let words: Vec<_> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    let words: Vec<_> = counts
+        .iter()
+        .map(|(name, count)| format!("{name} {count}"))
+        .collect();
     words.join(", ")
 }

@@ -135,7 +135,7 @@ pub(crate) fn keys(memory: &impl Memory) -> Result<Vec<[u64; 2]>, Refusal> {
 /// The upper half of the address space, where kernels are. Tables of pages with five levels reach down
 /// to `0xff00…`, those with four to `0xffff_8…`.
 const fn is_kernel(address: u64) -> bool {
-    address >> 56 == 0xff && address % 8 == 0
+    address >> 56 == 0xff && address.is_multiple_of(8)
 }
 
 /// Every address in the kernel that instructions may mean.
@@ -179,7 +179,7 @@ fn addresses_of_aarch64(code: &[u8], at: u64) -> Vec<u64> {
         }
         let pages = u64::from((word >> 5 & 0x7_ffff) << 2 | word >> 29 & 3);
         let distance = (pages << 43).cast_signed() >> 31;
-        let page = (at + 4 * index as u64 & !0xfff).wrapping_add(distance.cast_unsigned());
+        let page = ((at + 4 * index as u64) & !0xfff).wrapping_add(distance.cast_unsigned());
         found.push(page);
         let register = word & 0x1f;
         for &user in words.iter().skip(index + 1).take(NEAR) {
@@ -285,8 +285,10 @@ mod tests {
         let mut fake = kernel(relative());
         fake.words.insert(VARIABLE, TABLE);
         for bucket in 0..u64::from(BUCKETS) {
-            fake.words.insert(TABLE + 8 * bucket, 0xff11_0001_0203_0410 + 256 * bucket);
-            fake.words.insert(0xff11_0001_0203_0410 + 256 * bucket, 2 * bucket + 1);
+            fake.words
+                .insert(TABLE + 8 * bucket, 0xff11_0001_0203_0410 + 256 * bucket);
+            fake.words
+                .insert(0xff11_0001_0203_0410 + 256 * bucket, 2 * bucket + 1);
         }
         assert_eq!(table(&fake, || Some(BUCKETS)).unwrap().address, TABLE);
     }
