@@ -155,7 +155,7 @@ struct ip_ct_sctp {
 	u32 vtag[2];
 } CORE;
 
-/* Until Linux 6.15. */
+/* Until Linux 6.16. */
 struct nf_ct_dccp {
 	u8 role[2];
 	u8 state;

@@ -266,7 +266,7 @@ static ALWAYS_INLINE void write_protocol(struct slot *slot, struct record *recor
 		record->vtag[1] = copied(slot, u32, proto.sctp.vtag[1]);
 		break;
 	case IPPROTO_DCCP:
-		/* Linux 6.16 and later keep nothing of it but the addresses. */
+		/* Kernels later than Linux 6.16 keep nothing of it but the addresses. */
 		if (has_field(struct nf_conn, proto.dccp)) {
 			record->has |= HAS_PORTS | HAS_DCCP | HAS_STATE;
 			record->state = STATE_DCCP + copied(slot, u8, proto.dccp.state);
