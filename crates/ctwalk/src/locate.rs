@@ -78,7 +78,7 @@ pub(crate) fn table_of(
     buckets: impl Fn() -> Option<u32>,
 ) -> Option<Table> {
     let address = memory.word(variable)?;
-    if !is_kernel(address) || address % 4096 != 0 {
+    if !is_kernel(address) || !address.is_multiple_of(4096) {
         return None;
     }
     let table = Table {

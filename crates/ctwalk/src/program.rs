@@ -13,7 +13,8 @@ use zerocopy::IntoBytes;
 use crate::filter::{MOST_TESTS, Test, Tests};
 use crate::locate::Memory;
 use crate::refusal::{Refusal, of_load};
-use crate::slot::{ANSWER, Answer, Ask, REGION, SLOT, TESTS};
+use crate::slot::layout::{ANSWER, REGION, SLOT, TESTS};
+use crate::slot::{Answer, Ask};
 
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/walk.bpf.o"));
 

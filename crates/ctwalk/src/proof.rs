@@ -3,12 +3,13 @@
 
 use std::collections::HashMap;
 
-use ctnetlink::{Client, Entry, L4, Protocol};
+use ctnetlink::{Client, Entry, Protocol};
 
 use crate::id::Key;
-use crate::locate::{self, Memory};
-use crate::record::{Forms, More, Record};
+use crate::locate;
+use crate::record::{More, Record};
 use crate::refusal::Refusal;
+use crate::walker::Inner;
 
 /// What netlink confirmed of this kernel, and what only it knows.
 #[derive(Default)]
@@ -16,7 +17,6 @@ pub(crate) struct Proof {
     key: Option<Key>,
     /// Protocols of which an entry was compared.
     protocols: Vec<Protocol>,
-    pub(crate) forms: Forms,
     /// Security contexts by their numbers.
     contexts: HashMap<u32, Option<String>>,
 }
@@ -35,32 +35,26 @@ impl Proof {
     /// Compares an entry with netlink's. `Ok(false)` if it is gone, so that nothing was proved.
     pub(crate) fn compare(
         &mut self,
-        client: &Client,
-        memory: &impl Memory,
-        net: u64,
+        inner: &Inner,
         record: &Record,
         more: Option<&More>,
     ) -> Result<bool, Refusal> {
         let mut entry = Entry::blank();
-        record.write(more, &self.forms, &mut entry);
+        record.write(more, inner.bare, &mut entry);
         // By the tuple alone: with an id, the kernel compares ids too.
-        let Ok(told) = client.get(&entry.key()) else {
+        let Ok(told) = inner.client.get(&entry.key()) else {
             return Ok(false);
         };
-        if told.orig.l4 == L4::None && entry.orig.l4 != L4::None {
-            self.forms.learn_bare(entry.orig.protocol);
-            record.write(more, &self.forms, &mut entry);
-        }
         // Netlink has been asked for an id: the kernel has made the key by now, if not before.
         if self.key.is_none() {
-            let keys = locate::keys(memory)?;
+            let keys = locate::keys(&inner.program)?;
             let mut keys = keys.into_iter().map(Key::new);
-            self.key = keys.find(|key| Some(key.id(record, net)) == told.id);
+            self.key = keys.find(|key| Some(key.id(record, inner.net)) == told.id);
         }
         let Some(key) = self.key else {
             return Ok(false);
         };
-        if Some(key.id(record, net)) != told.id {
+        if Some(key.id(record, inner.net)) != told.id {
             // The same tuple, another connection.
             return Ok(false);
         }

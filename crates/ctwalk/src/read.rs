@@ -76,7 +76,7 @@ impl Reading {
             early_count: early,
             full: early,
             full_count: full,
-            rest: 0,
+            bare: inner.bare.mask(),
         };
         Self {
             inner,

@@ -120,9 +120,9 @@ impl Record {
 
     /// Writes the entry in the place of what was there; nothing of the old one stays. Its id and
     /// its security context are left out.
-    pub(crate) fn write(&self, more: Option<&More>, forms: &Forms, entry: &mut Entry) {
-        entry.orig = self.tuple(&self.orig, forms);
-        entry.reply = self.tuple(&self.reply, forms);
+    pub(crate) fn write(&self, more: Option<&More>, bare: Bare, entry: &mut Entry) {
+        entry.orig = self.tuple(&self.orig, bare);
+        entry.reply = self.tuple(&self.reply, bare);
         entry.zone = Zone {
             id: self.zone,
             direction: match (self.zone, self.zone_dir) {
@@ -154,12 +154,12 @@ impl Record {
         entry.labels = None;
         entry.extra = None;
         if let Some(more) = more {
-            self.write_more(more, forms, entry);
+            self.write_more(more, bare, entry);
         }
     }
 
     #[cold]
-    fn write_more(&self, more: &More, forms: &Forms, entry: &mut Entry) {
+    fn write_more(&self, more: &More, bare: Bare, entry: &mut Entry) {
         if self.has(has::LABELS) {
             let [low, high] = more.labels.map(u128::from);
             entry.labels = Some(Labels::from_bits(high << 64 | low));
@@ -175,7 +175,7 @@ impl Record {
         }
         let extra = entry.extra.get_or_insert_default();
         if self.has(has::MASTER) {
-            extra.master = Some(self.tuple(&more.master, forms));
+            extra.master = Some(self.tuple(&more.master, bare));
         }
         if self.has(has::SEQADJ) {
             let [orig, reply] = more.seqadj.map(|[correction_pos, before, after]| SeqAdj {
@@ -193,7 +193,7 @@ impl Record {
     }
 
     #[inline]
-    fn tuple(&self, raw: &RawTuple, forms: &Forms) -> Tuple {
+    fn tuple(&self, raw: &RawTuple, bare: Bare) -> Tuple {
         let protocol = Protocol(raw.protocol);
         let (src, dst) = if raw.family == AF_INET6 {
             (
@@ -208,7 +208,7 @@ impl Record {
                 IpAddr::V4(Ipv4Addr::new(e, f, g, h)),
             )
         };
-        let l4 = match forms.of(protocol) {
+        let l4 = match Form::of(protocol, bare) {
             Form::None => L4::None,
             Form::Ports => L4::Ports {
                 src: u16::from_be_bytes(raw.src_l4),
@@ -258,13 +258,12 @@ impl Record {
                 vtag_reply: Some(vtag_reply),
             }));
         }
-        self.has(has::DCCP).then(|| {
-            ProtoInfo::Dccp(DccpInfo {
-                state: Some(DccpState(state)),
-                role: Some(self.role),
-                handshake_seq: Some(self.handshake),
-            })
-        })
+        let dccp = DccpInfo {
+            state: Some(DccpState(state)),
+            role: Some(self.role),
+            handshake_seq: Some(self.handshake),
+        };
+        self.has(has::DCCP).then_some(ProtoInfo::Dccp(dccp))
     }
 }
 
@@ -278,8 +277,10 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    const fn of_protocol(protocol: Protocol) -> Self {
+    #[inline]
+    fn of(protocol: Protocol, bare: Bare) -> Self {
         match protocol {
+            _ if bare.has(protocol) => Self::None,
             Protocol::ICMP | Protocol::ICMPV6 => Self::Icmp,
             Protocol::GRE => Self::Gre,
             _ if protocol.has_ports() => Self::Ports,
@@ -288,24 +289,38 @@ impl Form {
     }
 }
 
-/// The protocols that this kernel was built to know by address only, although others know more of
-/// them. It is learned from netlink's answers.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Forms {
-    bare: Vec<Protocol>,
-}
+/// The protocols of which this kernel knows nothing but addresses, although others know more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bare(u32);
 
-impl Forms {
-    #[inline]
-    fn of(&self, protocol: Protocol) -> Form {
-        if self.bare.contains(&protocol) {
-            return Form::None;
-        }
-        Form::of_protocol(protocol)
+/// What may be left out of a kernel, each with a function that is there if it is not. DCCP has gone with
+/// Linux 6.16.
+const OPTIONAL: [(Protocol, &str); 4] = [
+    (Protocol::SCTP, "nf_conntrack_sctp_packet"),
+    (Protocol::DCCP, "nf_conntrack_dccp_packet"),
+    (Protocol::UDPLITE, "nf_conntrack_udplite_packet"),
+    (Protocol::GRE, "nf_conntrack_gre_packet"),
+];
+
+impl Bare {
+    /// By what functions this kernel has.
+    pub(crate) fn of(has_function: impl Fn(&str) -> bool) -> Self {
+        let mask = (0..)
+            .zip(OPTIONAL)
+            .map(|(bit, (_, function))| u32::from(!has_function(function)) << bit);
+        Self(mask.sum())
     }
 
-    /// Remembers that tuples of a protocol have nothing but addresses.
-    pub(crate) fn learn_bare(&mut self, protocol: Protocol) {
-        self.bare.push(protocol);
+    /// As the program takes it.
+    pub(crate) const fn mask(self) -> u32 {
+        self.0
+    }
+
+    #[inline]
+    fn has(self, protocol: Protocol) -> bool {
+        self.0 != 0
+            && (0..)
+                .zip(OPTIONAL)
+                .any(|(bit, (optional, _))| protocol == optional && self.0 >> bit & 1 == 1)
     }
 }

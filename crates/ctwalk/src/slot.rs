@@ -2,12 +2,18 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-/// Bytes of a slot, and where in it the answer and the tests are.
-pub(crate) const SLOT: usize = 3840;
-pub(crate) const ANSWER: usize = size_of::<Ask>();
-pub(crate) const TESTS: usize = 768;
-/// Bytes of the region that takes a run's records.
-pub(crate) const REGION: usize = 256 * 1024;
+/// Places in a slot and sizes, for who runs the program.
+#[cfg(ctwalk_program)]
+pub(crate) mod layout {
+    /// Bytes of a slot.
+    pub(crate) const SLOT: usize = 3976;
+    /// Where the answer is.
+    pub(crate) const ANSWER: usize = size_of::<super::Ask>();
+    /// Where the tests are.
+    pub(crate) const TESTS: usize = 904;
+    /// Bytes of the region that takes a run's records.
+    pub(crate) const REGION: usize = 256 * 1024;
+}
 
 /// What a run is asked.
 #[derive(Clone, Copy, Debug, IntoBytes, Immutable)]
@@ -25,7 +31,8 @@ pub(crate) struct Ask {
     pub(crate) early_count: u32,
     pub(crate) full: u32,
     pub(crate) full_count: u32,
-    pub(crate) rest: u32,
+    /// [`Bare`](crate::record::Bare).
+    pub(crate) bare: u32,
 }
 
 /// What a run answers.
@@ -42,7 +49,7 @@ pub(crate) struct Answer {
     pub(crate) nodes: u64,
 }
 
-const _: () = assert!(ANSWER == 64 && size_of::<Answer>() == 32);
+const _: () = assert!(size_of::<Ask>() == 64 && size_of::<Answer>() == 32);
 
 /// How a run ended: `enum state`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::filter::Tests;
 use crate::id::Key;
 use crate::program::Slot;
 use crate::read::{Cursor, Filled, Reading};
-use crate::record::{Forms, More, Record, has};
+use crate::record::{More, Record, has};
 use crate::refusal::Refusal;
 use crate::walker::Inner;
 
@@ -214,7 +214,6 @@ const MOST_UNPROVED: u32 = 64;
 /// Makes entries of records, each once.
 struct Giver {
     key: Option<Key>,
-    forms: Forms,
     /// Protocols of which an entry was compared with netlink's.
     known: Box<[bool; 256]>,
     unproved: u32,
@@ -232,7 +231,6 @@ impl Giver {
         let proof = inner.proof.lock().unwrap_or_else(PoisonError::into_inner);
         Self {
             key: proof.key(),
-            forms: proof.forms.clone(),
             known: Box::new([false; 256]),
             unproved: 0,
             entry: Entry::blank(),
@@ -271,7 +269,7 @@ impl Giver {
             return Ok(false);
         }
         self.given.push(mark);
-        record.write(more, &self.forms, &mut self.entry);
+        record.write(more, inner.bare, &mut self.entry);
         self.entry.id = Some(id);
         if record.secmark != 0 {
             self.write_context(inner, record.secmark);
@@ -320,9 +318,8 @@ impl Giver {
         more: Option<&More>,
     ) -> Result<bool, Refusal> {
         let mut proof = inner.proof.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_proved = proof.compare(&inner.client, &inner.program, inner.net, record, more)?;
+        let is_proved = proof.compare(inner, record, more)?;
         self.key = proof.key();
-        self.forms = proof.forms.clone();
         Ok(is_proved)
     }
 

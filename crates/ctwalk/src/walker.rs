@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use ctnetlink::{Client, Namespace};
 
 use crate::filter::{Filter, Tests};
-use crate::locate::{self, Table};
+use crate::locate::{self, Memory, Table};
 use crate::program::{Program, Slot};
 use crate::proof::Proof;
+use crate::record::Bare;
 use crate::refusal::{Refusal, System, foresee};
 use crate::walk::Walk;
 
@@ -29,6 +30,7 @@ pub(crate) struct Inner {
     pub(crate) net: u64,
     /// Ticks of the kernel's clock in a second.
     pub(crate) hz: u32,
+    pub(crate) bare: Bare,
     pub(crate) client: Client,
     pub(crate) proof: Mutex<Proof>,
     table: Mutex<Table>,
@@ -92,6 +94,7 @@ impl Walker {
             inner: Arc::new(Inner {
                 net,
                 hz: ticks_a_second()?,
+                bare: Bare::of(|name| program.function(name).is_some()),
                 client,
                 proof: Mutex::default(),
                 table: Mutex::new(table),

@@ -11,7 +11,7 @@ use crate::saved::{Header, Rereadable, Saved};
 /// A table that can be read.
 pub enum Source {
     /// The kernel's.
-    Kernel(Kernel),
+    Kernel(Box<Kernel>),
     /// One that was saved to a file.
     Saved(Rereadable),
 }

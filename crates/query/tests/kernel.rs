@@ -81,7 +81,7 @@ fn of_this_namespace(namespace: &TestNamespace) {
                 let text = tree.text();
                 filtered.set(filtered.get() + world.check(&text)?);
                 asked.set(asked.get() + 1);
-                if asked.get() % ONE_WALK_IN == 0 {
+                if asked.get().is_multiple_of(ONE_WALK_IN) {
                     walked.set(walked.get() + world.check_walk(&text)?);
                 }
                 Ok(())

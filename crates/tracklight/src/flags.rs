@@ -23,7 +23,8 @@ pub(crate) fn open(global: &Global) -> Result<Client, Failure> {
 /// The table that the global flags name, to be read in the way that they say.
 pub(crate) fn table(global: &Global) -> Result<Source, Failure> {
     let namespace = global.netns.as_deref().map(Namespace::parse).transpose()?;
-    Kernel::open(namespace, global.way()).map(Source::Kernel)
+    let kernel = Kernel::open(namespace, global.way())?;
+    Ok(Source::Kernel(Box::new(kernel)))
 }
 
 /// Which table is read.

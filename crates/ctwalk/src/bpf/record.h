@@ -88,6 +88,14 @@ enum test_flags {
 #define MOST_TESTS 64
 #define BUCKETS_AT_ONCE 16
 #define RAW_CT 504
+#define NOTHING_FETCHED 1 /* not the first bucket of those that are fetched at once */
+
+enum bare {
+	BARE_SCTP = 1 << 0,
+	BARE_DCCP = 1 << 1,
+	BARE_UDPLITE = 1 << 2,
+	BARE_GRE = 1 << 3,
+};
 
 /* How a run ended. */
 enum state {
@@ -112,7 +120,7 @@ struct slot {
 	u32 hz;
 	u32 early, early_count; /* tests on what is in the nf_conn itself */
 	u32 full, full_count;	/* all tests */
-	u32 unasked;
+	u32 bare; /* protocols of which this kernel knows nothing but addresses */
 	/* Answered. */
 	u32 state, next;
 	u32 used; /* bytes of the region */
@@ -123,14 +131,14 @@ struct slot {
 	/* Kept. */
 	u64 node, deadline;
 	u32 bucket, begun, tries, unlooked;
-	u32 jiffies, first;
-	u64 heads[BUCKETS_AT_ONCE];
+	u32 jiffies, first, fetched, rest;
+	u64 heads[BUCKETS_AT_ONCE], touched[BUCKETS_AT_ONCE];
 	u8 ct[RAW_CT]; /* the nf_conn as it was copied */
 	struct test tests[MOST_TESTS];
 };
 
-_Static_assert(sizeof(struct slot) == 3840, "slot.rs says the same");
+_Static_assert(sizeof(struct slot) == 3976, "slot.rs says the same");
 _Static_assert(__builtin_offsetof(struct slot, state) == 64, "slot.rs says the same");
-_Static_assert(__builtin_offsetof(struct slot, tests) == 768, "slot.rs says the same");
+_Static_assert(__builtin_offsetof(struct slot, tests) == 904, "slot.rs says the same");
 
 #define REGION (256 * 1024)

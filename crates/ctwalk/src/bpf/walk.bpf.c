@@ -129,24 +129,27 @@ static ALWAYS_INLINE void follow(volatile u64 *to, u64 node)
 }
 
 /*
- * Reads the beginnings of several chains before any of them is walked, so that the processor waits
- * for their cache lines at the same time and not one after the other.
+ * Reads the heads of several chains, and touches their beginnings before any of them is walked: so
+ * the processor waits for their cache lines at the same time and not one after the other.
  */
 static ALWAYS_INLINE void fetch(struct slot *slot, u32 bucket)
 {
-	volatile u64 *heads = slot->heads;
+	volatile u64 *heads = slot->heads, *touched = slot->touched;
 
 	if (bpf_probe_read_kernel((void *)heads, sizeof(slot->heads),
-				  (void *)(slot->table + 8ull * bucket)))
+				  (void *)(slot->table + 8ull * bucket))) {
+		slot->fetched = NOTHING_FETCHED;
 		return;
+	}
+	slot->fetched = bucket;
 #pragma unroll
 	for (int round = 0; round < 2; round++)
 #pragma unroll
 		for (int i = 0; i < BUCKETS_AT_ONCE; i++) {
 			/* At the end of a chain the table itself is read: no branch to take. */
-			u64 node = heads[i], is_end = -(node & 1);
+			u64 node = round ? touched[i] : heads[i], is_end = -(node & 1);
 
-			follow(&heads[i], (node & ~is_end) | (slot->table & is_end));
+			follow(&touched[i], (node & ~is_end) | (slot->table & is_end));
 		}
 }
 
@@ -260,14 +263,15 @@ static ALWAYS_INLINE void write_protocol(struct slot *slot, struct record *recor
 		record->flags[1] = copied(slot, u8, proto.tcp.seen[1].flags);
 		break;
 	case IPPROTO_SCTP:
+		if (slot->bare & BARE_SCTP)
+			break;
 		record->has |= HAS_PORTS | HAS_SCTP | HAS_STATE;
 		record->state = STATE_SCTP + copied(slot, u8, proto.sctp.state);
 		record->vtag[0] = copied(slot, u32, proto.sctp.vtag[0]);
 		record->vtag[1] = copied(slot, u32, proto.sctp.vtag[1]);
 		break;
 	case IPPROTO_DCCP:
-		/* Kernels later than Linux 6.16 keep nothing of it but the addresses. */
-		if (has_field(struct nf_conn, proto.dccp)) {
+		if (has_field(struct nf_conn, proto.dccp) && !(slot->bare & BARE_DCCP)) {
 			record->has |= HAS_PORTS | HAS_DCCP | HAS_STATE;
 			record->state = STATE_DCCP + copied(slot, u8, proto.dccp.state);
 			record->role = copied(slot, u8, proto.dccp.role[0]);
@@ -275,15 +279,19 @@ static ALWAYS_INLINE void write_protocol(struct slot *slot, struct record *recor
 		}
 		break;
 	case IPPROTO_UDP:
-	case IPPROTO_UDPLITE:
 		record->has |= HAS_PORTS;
+		break;
+	case IPPROTO_UDPLITE:
+		if (!(slot->bare & BARE_UDPLITE))
+			record->has |= HAS_PORTS;
 		break;
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
 		record->has |= HAS_ICMP;
 		break;
 	case IPPROTO_GRE:
-		record->has |= HAS_GRE;
+		if (!(slot->bare & BARE_GRE))
+			record->has |= HAS_GRE;
 		break;
 	}
 	/* A flow table that forwards the packets knows the state; this entry does not. */
@@ -565,7 +573,11 @@ static long step(u32 index, struct reading *reading)
 	default:
 		return stop(slot, slot->begun ? STATE_UNFINISHED : STATE_TOO_LONG);
 	}
-	if (bpf_probe_read_kernel(&head, sizeof(head), (void *)(slot->table + 8ull * slot->bucket)))
+	/* A chain may be read from what was its head a moment ago, as any reader's may; once. */
+	if (slot->bucket - slot->bucket % BUCKETS_AT_ONCE == slot->fetched && !slot->tries)
+		head = slot->heads[slot->bucket % BUCKETS_AT_ONCE];
+	else if (bpf_probe_read_kernel(&head, sizeof(head),
+				       (void *)(slot->table + 8ull * slot->bucket)))
 		return stop(slot, STATE_FAULT);
 	slot->node = head;
 	slot->first = HAS_FIRST;
@@ -635,6 +647,7 @@ int walk(struct xdp_md *context)
 	slot->used = slot->begun = slot->records = slot->again = slot->tries = slot->unlooked = 0;
 	slot->nodes = 0;
 	slot->took = 0;
+	slot->fetched = NOTHING_FETCHED;
 	slot->jiffies = (u32)bpf_jiffies64();
 	began = bpf_ktime_get_ns();
 	slot->deadline = began + slot->budget;

@@ -65,7 +65,8 @@ impl Setup {
     /// The table of the same namespace, to be read.
     fn table(&self) -> Result<crate::Source, Failure> {
         let namespace = self.namespace.as_ref().map(Namespace::try_clone);
-        Kernel::open(namespace.transpose()?, self.way).map(crate::Source::Kernel)
+        let kernel = Kernel::open(namespace.transpose()?, self.way)?;
+        Ok(crate::Source::Kernel(Box::new(kernel)))
     }
 
     /// Runs something in the namespace.
