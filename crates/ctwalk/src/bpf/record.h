@@ -93,8 +93,6 @@ enum test_flags {
 enum bare {
 	BARE_SCTP = 1 << 0,
 	BARE_DCCP = 1 << 1,
-	BARE_UDPLITE = 1 << 2,
-	BARE_GRE = 1 << 3,
 };
 
 /* How a run ended. */
@@ -120,7 +118,7 @@ struct slot {
 	u32 hz;
 	u32 early, early_count; /* tests on what is in the nf_conn itself */
 	u32 full, full_count;	/* all tests */
-	u32 bare; /* protocols of which this kernel knows nothing but addresses */
+	u32 bare; /* protocols of which this kernel keeps no state */
 	/* Answered. */
 	u32 state, next;
 	u32 used; /* bytes of the region */

@@ -263,35 +263,33 @@ static ALWAYS_INLINE void write_protocol(struct slot *slot, struct record *recor
 		record->flags[1] = copied(slot, u8, proto.tcp.seen[1].flags);
 		break;
 	case IPPROTO_SCTP:
+		record->has |= HAS_PORTS;
 		if (slot->bare & BARE_SCTP)
 			break;
-		record->has |= HAS_PORTS | HAS_SCTP | HAS_STATE;
+		record->has |= HAS_SCTP | HAS_STATE;
 		record->state = STATE_SCTP + copied(slot, u8, proto.sctp.state);
 		record->vtag[0] = copied(slot, u32, proto.sctp.vtag[0]);
 		record->vtag[1] = copied(slot, u32, proto.sctp.vtag[1]);
 		break;
 	case IPPROTO_DCCP:
+		record->has |= HAS_PORTS;
 		if (has_field(struct nf_conn, proto.dccp) && !(slot->bare & BARE_DCCP)) {
-			record->has |= HAS_PORTS | HAS_DCCP | HAS_STATE;
+			record->has |= HAS_DCCP | HAS_STATE;
 			record->state = STATE_DCCP + copied(slot, u8, proto.dccp.state);
 			record->role = copied(slot, u8, proto.dccp.role[0]);
 			record->handshake = copied(slot, u64, proto.dccp.handshake_seq);
 		}
 		break;
 	case IPPROTO_UDP:
-		record->has |= HAS_PORTS;
-		break;
 	case IPPROTO_UDPLITE:
-		if (!(slot->bare & BARE_UDPLITE))
-			record->has |= HAS_PORTS;
+		record->has |= HAS_PORTS;
 		break;
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
 		record->has |= HAS_ICMP;
 		break;
 	case IPPROTO_GRE:
-		if (!(slot->bare & BARE_GRE))
-			record->has |= HAS_GRE;
+		record->has |= HAS_GRE;
 		break;
 	}
 	/* A flow table that forwards the packets knows the state; this entry does not. */
