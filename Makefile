@@ -1,7 +1,7 @@
 # Everything by one word each. `make` alone says which.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test bench check fuzz install uninstall clean
+.PHONY: help run build test bench check fuzz kernels install uninstall clean
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -38,6 +38,10 @@ check: ## format, lints, documentation, licences, structure
 fuzz: ## the fuzz targets alone: FUZZ_SECONDS=600 for longer
 	@scripts/setup test
 	@scripts/fuzz
+
+kernels: ## try the BPF walk in Debian's kernels, each in an emulated machine; downloads 500 MB
+	@scripts/setup kernels
+	@scripts/kernels
 
 # Built beforehand as whoever has the toolchain, installed as whoever may: root
 # often has no cargo.

@@ -132,9 +132,10 @@ pub(crate) fn keys(memory: &impl Memory) -> Result<Vec<[u64; 2]>, Refusal> {
     Ok(keys)
 }
 
-/// The upper half of the address space, where kernels are.
+/// The upper half of the address space, where kernels are. Tables of pages with five levels reach down
+/// to `0xff00…`, those with four to `0xffff_8…`.
 const fn is_kernel(address: u64) -> bool {
-    address >> 47 == 0x1_ffff && address.is_multiple_of(8)
+    address >> 56 == 0xff && address.is_multiple_of(8)
 }
 
 /// Every address in the kernel that instructions may mean.
@@ -276,6 +277,20 @@ mod tests {
         for code in [relative(), absolute] {
             assert_eq!(table(&kernel(code), || Some(BUCKETS)).unwrap(), wanted);
         }
+    }
+
+    #[test]
+    fn a_machine_with_five_levels_of_pages_has_its_table_further_down() {
+        const TABLE: u64 = 0xff35_9aac_4005_0000;
+        let mut fake = kernel(relative());
+        fake.words.insert(VARIABLE, TABLE);
+        for bucket in 0..u64::from(BUCKETS) {
+            fake.words
+                .insert(TABLE + 8 * bucket, 0xff11_0001_0203_0410 + 256 * bucket);
+            fake.words
+                .insert(0xff11_0001_0203_0410 + 256 * bucket, 2 * bucket + 1);
+        }
+        assert_eq!(table(&fake, || Some(BUCKETS)).unwrap().address, TABLE);
     }
 
     #[test]

@@ -20,6 +20,8 @@ static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/walk.bpf.o"));
 
 /// The programs. They are gone from the kernel when this is dropped.
 pub(crate) struct Program {
+    /// Whether memory is read in place, which is faster, or by a helper.
+    is_in_place: bool,
     find: OwnedFd,
     walk: OwnedFd,
     peek: Mutex<(OwnedFd, Mapping)>,
@@ -66,12 +68,18 @@ impl Program {
         };
         let slots = slots as usize;
         Ok(Self {
+            is_in_place: in_place,
             find: program("find")?,
             walk: program("walk")?,
             peek: Mutex::new((program("peek")?, map("page", PAGE)?)),
             slots: map("slots", SLOT * slots)?,
             regions: map("regions", REGION * slots)?,
         })
+    }
+
+    /// Whether the kernel took the program that reads memory in place.
+    pub(crate) const fn is_in_place(&self) -> bool {
+        self.is_in_place
     }
 
     /// The network namespace of the calling thread, as the kernel's memory has it.

@@ -19,6 +19,10 @@ impl Program {
         Err(Refusal::NotBuilt)
     }
 
+    pub(crate) const fn is_in_place(&self) -> bool {
+        match *self {}
+    }
+
     pub(crate) const fn namespace(&self) -> Result<u64, Refusal> {
         match *self {}
     }

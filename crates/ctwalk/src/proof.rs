@@ -40,7 +40,7 @@ impl Proof {
         more: Option<&More>,
     ) -> Result<bool, Refusal> {
         let mut entry = Entry::blank();
-        record.write(more, inner.bare, &mut entry);
+        record.write(more, &mut entry);
         // By the tuple alone: with an id, the kernel compares ids too.
         let Ok(told) = inner.client.get(&entry.key()) else {
             return Ok(false);

@@ -120,9 +120,9 @@ impl Record {
 
     /// Writes the entry in the place of what was there; nothing of the old one stays. Its id and
     /// its security context are left out.
-    pub(crate) fn write(&self, more: Option<&More>, bare: Bare, entry: &mut Entry) {
-        entry.orig = self.tuple(&self.orig, bare);
-        entry.reply = self.tuple(&self.reply, bare);
+    pub(crate) fn write(&self, more: Option<&More>, entry: &mut Entry) {
+        entry.orig = self.tuple(&self.orig);
+        entry.reply = self.tuple(&self.reply);
         entry.zone = Zone {
             id: self.zone,
             direction: match (self.zone, self.zone_dir) {
@@ -154,12 +154,12 @@ impl Record {
         entry.labels = None;
         entry.extra = None;
         if let Some(more) = more {
-            self.write_more(more, bare, entry);
+            self.write_more(more, entry);
         }
     }
 
     #[cold]
-    fn write_more(&self, more: &More, bare: Bare, entry: &mut Entry) {
+    fn write_more(&self, more: &More, entry: &mut Entry) {
         if self.has(has::LABELS) {
             let [low, high] = more.labels.map(u128::from);
             entry.labels = Some(Labels::from_bits(high << 64 | low));
@@ -175,7 +175,7 @@ impl Record {
         }
         let extra = entry.extra.get_or_insert_default();
         if self.has(has::MASTER) {
-            extra.master = Some(self.tuple(&more.master, bare));
+            extra.master = Some(self.tuple(&more.master));
         }
         if self.has(has::SEQADJ) {
             let [orig, reply] = more.seqadj.map(|[correction_pos, before, after]| SeqAdj {
@@ -193,7 +193,7 @@ impl Record {
     }
 
     #[inline]
-    fn tuple(&self, raw: &RawTuple, bare: Bare) -> Tuple {
+    fn tuple(&self, raw: &RawTuple) -> Tuple {
         let protocol = Protocol(raw.protocol);
         let (src, dst) = if raw.family == AF_INET6 {
             (
@@ -208,7 +208,7 @@ impl Record {
                 IpAddr::V4(Ipv4Addr::new(e, f, g, h)),
             )
         };
-        let l4 = match Form::of(protocol, bare) {
+        let l4 = match Form::of(protocol) {
             Form::None => L4::None,
             Form::Ports => L4::Ports {
                 src: u16::from_be_bytes(raw.src_l4),
@@ -277,10 +277,9 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    #[inline]
-    fn of(protocol: Protocol, bare: Bare) -> Self {
+    /// By the protocol alone, as of what netlink tells: a kernel that does not know its ports has zeros.
+    const fn of(protocol: Protocol) -> Self {
         match protocol {
-            _ if bare.has(protocol) => Self::None,
             Protocol::ICMP | Protocol::ICMPV6 => Self::Icmp,
             Protocol::GRE => Self::Gre,
             _ if protocol.has_ports() => Self::Ports,
@@ -289,38 +288,25 @@ impl Form {
     }
 }
 
-/// The protocols of which this kernel knows nothing but addresses, although others know more.
+/// The protocols of which this kernel keeps no state, although others do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Bare(u32);
 
-/// What may be left out of a kernel, each with a function that is there if it is not. DCCP has gone with
+/// What may be left out of a kernel, each by a function that is there if it is not. DCCP has gone after
 /// Linux 6.16.
-const OPTIONAL: [(Protocol, &str); 4] = [
-    (Protocol::SCTP, "nf_conntrack_sctp_packet"),
-    (Protocol::DCCP, "nf_conntrack_dccp_packet"),
-    (Protocol::UDPLITE, "nf_conntrack_udplite_packet"),
-    (Protocol::GRE, "nf_conntrack_gre_packet"),
-];
+const OPTIONAL: [&str; 2] = ["nf_conntrack_sctp_packet", "nf_conntrack_dccp_packet"];
 
 impl Bare {
     /// By what functions this kernel has.
     pub(crate) fn of(has_function: impl Fn(&str) -> bool) -> Self {
         let mask = (0..)
             .zip(OPTIONAL)
-            .map(|(bit, (_, function))| u32::from(!has_function(function)) << bit);
+            .map(|(bit, function)| u32::from(!has_function(function)) << bit);
         Self(mask.sum())
     }
 
     /// As the program takes it.
     pub(crate) const fn mask(self) -> u32 {
         self.0
-    }
-
-    #[inline]
-    fn has(self, protocol: Protocol) -> bool {
-        self.0 != 0
-            && (0..)
-                .zip(OPTIONAL)
-                .any(|(bit, (optional, _))| protocol == optional && self.0 >> bit & 1 == 1)
     }
 }

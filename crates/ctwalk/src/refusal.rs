@@ -201,10 +201,11 @@ impl System<'_> {
 /// What the loader's words mean.
 #[cfg(any(ctwalk_program, test))]
 pub(crate) fn of_load(log: &str, error: &str) -> Refusal {
-    if log.contains("bpf_xdp_ct_lookup") && (log.contains("not found") || log.contains("extern")) {
+    let line_with = |text: &str| log.lines().find(|line| line.contains(text));
+    // The loader names the first function of the lookup that it misses, not all.
+    if line_with("extern (func ksym)").is_some_and(|line| line.contains("not found")) {
         return Refusal::NoLookup;
     }
-    let line_with = |text: &str| log.lines().find(|line| line.contains(text));
     let unresolved = line_with("failed to resolve CO-RE").or_else(|| line_with("CO-RE"));
     if let Some(line) = unresolved {
         return Refusal::Layout(line.trim().to_owned());
@@ -277,11 +278,12 @@ mod tests {
 
     #[test]
     fn the_loaders_words_are_told_apart() {
-        let refusal = of_load(
-            "libbpf: extern (func ksym) 'bpf_xdp_ct_lookup': not found in kernel or module BTFs\n",
-            "No such process",
-        );
-        assert_eq!(refusal, Refusal::NoLookup);
+        for function in ["bpf_xdp_ct_lookup", "bpf_ct_release"] {
+            let log = format!(
+                "libbpf: extern (func ksym) '{function}': not found in kernel or module BTFs\n"
+            );
+            assert_eq!(of_load(&log, "No such process"), Refusal::NoLookup);
+        }
         let log = "1862: <invalid CO-RE relocation>\n\
                    failed to resolve CO-RE relocation <byte_off> [63] struct nf_conn.timeout\n\
                    processed 1969 insns (limit 1000000)\n";

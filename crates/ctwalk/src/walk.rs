@@ -269,7 +269,7 @@ impl Giver {
             return Ok(false);
         }
         self.given.push(mark);
-        record.write(more, inner.bare, &mut self.entry);
+        record.write(more, &mut self.entry);
         self.entry.id = Some(id);
         if record.secmark != 0 {
             self.write_context(inner, record.secmark);

@@ -49,6 +49,7 @@ impl std::fmt::Debug for Walker {
             .unwrap_or_else(PoisonError::into_inner);
         f.debug_struct("Walker")
             .field("buckets", &table.buckets)
+            .field("is_in_place", &self.inner.program.is_in_place())
             .finish_non_exhaustive()
     }
 }

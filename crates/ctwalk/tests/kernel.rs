@@ -142,6 +142,11 @@ fn rare() -> Vec<NewEntry> {
             };
             expected(NewEntry::new(gre, 600))
         },
+        // Not every kernel knows more of DCCP than its addresses.
+        NewEntry::new(
+            Tuple::ports(Protocol::DCCP, address(1), 8, address(2), 80),
+            600,
+        ),
         {
             let mut bare = tuple(0);
             bare.protocol = Protocol(99);

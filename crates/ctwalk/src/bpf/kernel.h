@@ -12,6 +12,7 @@ typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef int s32;
+typedef long long s64;
 
 #define SEC(name) __attribute__((section(name), used))
 #define CORE __attribute__((preserve_access_index))
@@ -56,6 +57,15 @@ struct bpf_ct_opts {
 	u8 l4proto;
 	u8 dir;
 	u8 reserved[2];
+};
+
+/*
+ * A structure of words that every kernel has. Memory is read in place as this, whatever it is:
+ * bpf_rdonly_cast() takes types of the kernel itself only, and where nf_conntrack is a module, some
+ * of the table's are in the type information of modules, each with a number of its own.
+ */
+struct timespec64 {
+	s64 tv_sec;
 };
 
 struct nf_conn;
@@ -149,7 +159,7 @@ struct ip_ct_sctp {
 	u32 vtag[2];
 } CORE;
 
-/* Until Linux 6.15. */
+/* Until Linux 6.16. */
 struct nf_ct_dccp {
 	u8 role[2];
 	u8 state;

@@ -97,8 +97,6 @@ enum stage { STAGE_TUPLES, STAGE_ENTRY, STAGE_EXTENSIONS, STAGES };
 enum bare {
 	BARE_SCTP = 1 << 0,
 	BARE_DCCP = 1 << 1,
-	BARE_UDPLITE = 1 << 2,
-	BARE_GRE = 1 << 3,
 };
 
 /* How a run ended. */
@@ -122,7 +120,7 @@ struct slot {
 	u64 budget;   /* nanoseconds */
 	u32 from, to; /* buckets */
 	u32 hz;
-	u32 bare; /* protocols of which this kernel knows nothing but addresses */
+	u32 bare; /* protocols of which this kernel keeps no state */
 	u32 first_test[STAGES], tests_of[STAGES]; /* none where a stage asks no more than the last */
 	/* Answered. */
 	u32 state, next;

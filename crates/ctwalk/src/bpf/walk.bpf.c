@@ -85,14 +85,17 @@ int peek(struct peeked *context)
 
 /* --- Reading ---------------------------------------------------------------- */
 
-#define cast(type, address) ((type *)bpf_rdonly_cast((void *)(address), type_id(type)))
+/* At most eight bytes, which is what the verifier knows to be there. */
+#define in_place_at(type, address)                                                              \
+	(*(type *)bpf_rdonly_cast((void *)(address), type_id(struct timespec64)))
 
 /* A number at a kernel address. In place it costs an instruction or two, else a call. */
 #define number(type, address, field)                                                            \
 	({                                                                                      \
 		typeof(((type *)0)->field) number_ = 0;                                         \
 		if (in_place)                                                                   \
-			number_ = cast(type, address)->field;                                   \
+			number_ = in_place_at(typeof(number_),                                  \
+					      (address) + offset_of(type, field));              \
 		else                                                                            \
 			bpf_probe_read_kernel(&number_, sizeof(number_),                        \
 					      &((type *)(address))->field);                     \
@@ -116,16 +119,12 @@ struct reading {
 	u32 index;
 };
 
-/*
- * The node behind a node, left in memory: a pointer that was read in place is one to the verifier
- * until it has been stored.
- */
+/* The node behind a node. */
 static ALWAYS_INLINE void follow(volatile u64 *to, u64 node)
 {
 	if (in_place)
-		*to = (u64)cast(struct nf_conn, node - offset_of(struct nf_conn, tuplehash))
-			      ->tuplehash[0]
-			      .hnnode.next;
+		*to = in_place_at(u64, node + offset_of(struct nf_conn, tuplehash[0].hnnode.next) -
+					       offset_of(struct nf_conn, tuplehash));
 	else if (bpf_probe_read_kernel((void *)to, sizeof(*to), (void *)node))
 		*to = 0;
 }
@@ -297,27 +296,17 @@ static ALWAYS_INLINE void write_tuples(struct slot *slot, struct record *record)
 	switch (copied(slot, u8, tuplehash[0].tuple.dst.protonum)) {
 	case IPPROTO_TCP:
 	case IPPROTO_UDP:
+	case IPPROTO_UDPLITE:
+	case IPPROTO_SCTP:
+	case IPPROTO_DCCP:
 		record->has |= HAS_PORTS;
 		break;
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
 		record->has |= HAS_ICMP;
 		break;
-	case IPPROTO_SCTP:
-		if (!(slot->bare & BARE_SCTP))
-			record->has |= HAS_PORTS;
-		break;
-	case IPPROTO_DCCP:
-		if (!(slot->bare & BARE_DCCP))
-			record->has |= HAS_PORTS;
-		break;
-	case IPPROTO_UDPLITE:
-		if (!(slot->bare & BARE_UDPLITE))
-			record->has |= HAS_PORTS;
-		break;
 	case IPPROTO_GRE:
-		if (!(slot->bare & BARE_GRE))
-			record->has |= HAS_GRE;
+		record->has |= HAS_GRE;
 		break;
 	}
 }
@@ -457,28 +446,18 @@ static ALWAYS_INLINE u32 write_more(struct slot *slot, struct record *record, st
  */
 static ALWAYS_INLINE int is_same(struct record *record, u64 ct)
 {
-	u8 *was = record->orig;
-	u64 now[5];
+	u64 now[5], *was = (u64 *)record->orig;
+	u64 tuple = ct + offset_of(struct nf_conn, tuplehash[0].tuple);
 
 	if (in_place) {
-		struct nf_conntrack_tuple *is = &cast(struct nf_conn, ct)->tuplehash[0].tuple;
-		u32 changed = 0;
-
-#define differs(type, field, place) (is->field ^ *(type *)(was + (place)))
-		changed |= differs(u32, src.u3.all[0], 0) | differs(u32, src.u3.all[1], 4);
-		changed |= differs(u32, src.u3.all[2], 8) | differs(u32, src.u3.all[3], 12);
-		changed |= differs(u16, src.u.all, 16) | differs(u16, src.l3num, 18);
-		changed |= differs(u32, dst.u3.all[0], 20) | differs(u32, dst.u3.all[1], 24);
-		changed |= differs(u32, dst.u3.all[2], 28) | differs(u32, dst.u3.all[3], 32);
-		changed |= differs(u16, dst.u.all, 36) | differs(u8, dst.protonum, 38);
-		changed |= differs(u8, dst.dir, 39);
-		return !changed;
-	}
-	if (bpf_probe_read_kernel(now, sizeof(now), &((struct nf_conn *)ct)->tuplehash[0].tuple))
+#pragma unroll
+		for (int i = 0; i < 5; i++)
+			now[i] = in_place_at(u64, tuple + 8 * i);
+	} else if (bpf_probe_read_kernel(now, sizeof(now), (void *)tuple)) {
 		return 0;
-	return !((now[0] ^ ((u64 *)was)[0]) | (now[1] ^ ((u64 *)was)[1]) |
-		 (now[2] ^ ((u64 *)was)[2]) | (now[3] ^ ((u64 *)was)[3]) |
-		 (now[4] ^ ((u64 *)was)[4]));
+	}
+	return !((now[0] ^ was[0]) | (now[1] ^ was[1]) | (now[2] ^ was[2]) | (now[3] ^ was[3]) |
+		 (now[4] ^ was[4]));
 }
 
 /* Writes the record of an entry, if it is one of this namespace and selected. */

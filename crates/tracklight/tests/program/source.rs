@@ -57,7 +57,12 @@ fn every_command_says_the_same_by_bpf_as_over_netlink() {
             "conntrack,extended,id",
             "not nat and dport < 9000",
         ],
-        &["list", "-o", "conntrack,extended,id", "has helper or not label 0"],
+        &[
+            "list",
+            "-o",
+            "conntrack,extended,id",
+            "has helper or not label 0",
+        ],
         &["count", "mark & 1 == 1"],
         &["group", "--by", "proto,state", "-o", "ndjson"],
         &["group", "--by", "src/24", "-o", "csv", "--sort", "key"],
