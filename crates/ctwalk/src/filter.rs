@@ -166,8 +166,23 @@ pub(crate) const STAGES: usize = 3;
 /// could ask no more than the one before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tests {
+    pub(crate) glances: [Glance; GLANCES],
     pub(crate) stages: [Vec<Test>; STAGES],
 }
+
+/// Bits of one word of a tuple, in the order of memory, that an entry must have: `struct glance`.
+/// Without a mask it asks nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, Immutable)]
+#[repr(C)]
+pub(crate) struct Glance {
+    pub(crate) is_reply: u32,
+    pub(crate) offset: u32,
+    pub(crate) mask: u32,
+    pub(crate) value: u32,
+}
+
+/// How many words are looked at.
+pub(crate) const GLANCES: usize = 2;
 
 impl Tests {
     pub(crate) fn of(filter: &Filter) -> Self {
@@ -176,6 +191,7 @@ impl Tests {
             leave_out_longest(&mut alternatives);
         }
         Self {
+            glances: glances(&alternatives),
             stages: by_stages(&alternatives).map(|alternatives| tests(&alternatives)),
         }
     }
@@ -190,6 +206,18 @@ impl Tests {
         });
         TestsAt { first, count }
     }
+}
+
+/// What can be seen without copying anything, where all entries that are wanted have it in common: the
+/// most telling words.
+fn glances(alternatives: &[Vec<Condition>]) -> [Glance; GLANCES] {
+    let mut found: Vec<Glance> = match alternatives {
+        [conditions] => conditions.iter().filter_map(Condition::glance).collect(),
+        _ => Vec::new(),
+    };
+    found.sort_by_key(|glance| std::cmp::Reverse(glance.mask.count_ones()));
+    let mut found = found.into_iter();
+    [(); GLANCES].map(|()| found.next().unwrap_or_default())
 }
 
 /// What each stage can ask; everything, where that is no more than the stage before has asked.
@@ -261,6 +289,43 @@ impl Condition {
         (usize::from(self.absent) + self.ranges.len() + self.v6.len()).max(1)
     }
 
+    /// Bits of one word that are the same in all that is meant, if it is one range of numbers that
+    /// begin alike and lie in one word.
+    fn glance(&self) -> Option<Glance> {
+        if self.absent && !self.number.is_address() || self.number.stage() != Stage::Tuples {
+            return None;
+        }
+        let place = self.number.place();
+        let (bytes, mask) = match (self.ranges.as_slice(), self.v6.as_slice()) {
+            // Other protocols have something else where ports are, but then they are not meant.
+            (&[(first, last)], []) if self.number != Number::Family => {
+                let width = usize::from(place.width);
+                (
+                    in_order(first, width),
+                    in_order(common_bits(first, last), width),
+                )
+            }
+            _ => return None,
+        };
+        let within = place.offset % 4;
+        let word = |from: &[u8]| {
+            let mut word = [0; 4];
+            for (to, from) in word.iter_mut().skip(within).zip(from) {
+                *to = *from;
+            }
+            u32::from_ne_bytes(word)
+        };
+        let mask = word(&mask);
+        let in_tuples = place.offset.checked_sub(ORIG)?;
+        let tuple = size_of::<RawTuple>();
+        Some(Glance {
+            is_reply: (in_tuples / tuple) as u32,
+            offset: (in_tuples % tuple - within) as u32,
+            mask,
+            value: word(&bytes) & mask,
+        })
+    }
+
     fn write(&self, tests: &mut Vec<Test>) {
         let before = tests.len();
         if self.number == Number::Family {
@@ -319,6 +384,23 @@ impl Condition {
             }
         }
     }
+}
+
+/// The bits above the highest in which two numbers differ.
+fn common_bits(first: u64, last: u64) -> u64 {
+    match first ^ last {
+        0 => u64::MAX,
+        differing => !(u64::MAX >> differing.leading_zeros()),
+    }
+}
+
+/// The last bytes of a number in the order of the network.
+fn in_order(number: u64, width: usize) -> Vec<u8> {
+    let bytes = number.to_be_bytes();
+    bytes
+        .get(bytes.len() - width..)
+        .unwrap_or_default()
+        .to_vec()
 }
 
 fn halves(number: u128) -> [u64; 2] {

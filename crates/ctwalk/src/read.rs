@@ -72,6 +72,7 @@ impl Reading {
             to: 0,
             hz: inner.hz,
             bare: inner.bare.mask(),
+            glances: tests.glances,
             tests: tests.at(),
         };
         Self {

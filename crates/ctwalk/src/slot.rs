@@ -2,17 +2,17 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::filter::STAGES;
+use crate::filter::{GLANCES, Glance, STAGES};
 
 /// Places in a slot and sizes, for who runs the program.
 #[cfg(ctwalk_program)]
 pub(crate) mod layout {
     /// Bytes of a slot.
-    pub(crate) const SLOT: usize = 3984;
+    pub(crate) const SLOT: usize = 4016;
     /// Where the answer is.
     pub(crate) const ANSWER: usize = size_of::<super::Ask>();
     /// Where the tests are.
-    pub(crate) const TESTS: usize = 912;
+    pub(crate) const TESTS: usize = 944;
     /// Bytes of the region that takes a run's records.
     pub(crate) const REGION: usize = 256 * 1024;
 }
@@ -31,6 +31,7 @@ pub(crate) struct Ask {
     pub(crate) hz: u32,
     /// [`Bare`](crate::record::Bare).
     pub(crate) bare: u32,
+    pub(crate) glances: [Glance; GLANCES],
     pub(crate) tests: TestsAt,
 }
 
@@ -56,7 +57,7 @@ pub(crate) struct Answer {
     pub(crate) nodes: u64,
 }
 
-const _: () = assert!(size_of::<Ask>() == 72 && size_of::<Answer>() == 32);
+const _: () = assert!(size_of::<Ask>() == 104 && size_of::<Answer>() == 32);
 
 /// How a run ended: `enum state`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

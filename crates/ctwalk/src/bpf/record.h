@@ -87,6 +87,16 @@ enum test_flags {
 
 #define MOST_TESTS 64
 
+/*
+ * A word of a tuple of which some bits must be so: what is seen without copying anything. Without a
+ * mask it asks nothing.
+ */
+struct glance {
+	u32 is_reply, offset, mask, value;
+};
+
+#define GLANCES 2
+
 /* What has been copied when an entry is asked: the less is copied of what is not wanted, the better. */
 enum stage { STAGE_TUPLES, STAGE_ENTRY, STAGE_EXTENSIONS, STAGES };
 
@@ -121,6 +131,7 @@ struct slot {
 	u32 from, to; /* buckets */
 	u32 hz;
 	u32 bare; /* protocols of which this kernel keeps no state */
+	struct glance glances[GLANCES];
 	u32 first_test[STAGES], tests_of[STAGES]; /* none where a stage asks no more than the last */
 	/* Answered. */
 	u32 state, next;
@@ -138,8 +149,8 @@ struct slot {
 	struct test tests[MOST_TESTS];
 };
 
-_Static_assert(sizeof(struct slot) == 3984, "slot.rs says the same");
-_Static_assert(__builtin_offsetof(struct slot, state) == 72, "slot.rs says the same");
-_Static_assert(__builtin_offsetof(struct slot, tests) == 912, "slot.rs says the same");
+_Static_assert(sizeof(struct slot) == 4016, "slot.rs says the same");
+_Static_assert(__builtin_offsetof(struct slot, state) == 104, "slot.rs says the same");
+_Static_assert(__builtin_offsetof(struct slot, tests) == 944, "slot.rs says the same");
 
 #define REGION (256 * 1024)

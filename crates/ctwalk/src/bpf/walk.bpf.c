@@ -460,6 +460,23 @@ static ALWAYS_INLINE int is_same(struct record *record, u64 ct)
 		 (now[4] ^ was[4]));
 }
 
+/* Whether an entry may be wanted, by a look at one word of its tuples. */
+static ALWAYS_INLINE int is_worth_copying(struct glance *glance, u64 ct)
+{
+	u64 word = ct + offset_of(struct nf_conn, tuplehash[0].tuple) + glance->offset;
+	u32 now = 0;
+
+	if (!glance->mask)
+		return 1;
+	if (glance->is_reply)
+		word += size_of_field(struct nf_conn, tuplehash) / 2;
+	if (in_place)
+		now = in_place_at(u32, word);
+	else
+		bpf_probe_read_kernel(&now, sizeof(now), (void *)word);
+	return (now & glance->mask) == glance->value;
+}
+
 /* Writes the record of an entry, if it is one of this namespace and selected. */
 static ALWAYS_INLINE enum turn take(struct reading *reading, u64 node)
 {
@@ -475,6 +492,8 @@ static ALWAYS_INLINE enum turn take(struct reading *reading, u64 node)
 		return ROOM_IS_UP;
 	record = (void *)(reading->region + used);
 
+	if (!is_worth_copying(&slot->glances[0], ct) || !is_worth_copying(&slot->glances[1], ct))
+		return GO_ON;
 	/* Where tuples are asked for most entries are not wanted: half of their memory is enough. */
 	by_tuples = slot->tests_of[STAGE_TUPLES];
 	if (by_tuples ? bpf_probe_read_kernel(slot->ct + offset_of(struct nf_conn, tuplehash),
@@ -558,6 +577,21 @@ static ALWAYS_INLINE long stop(struct slot *slot, enum state state)
 	return 1;
 }
 
+/* Goes on to the first bucket with a chain, or to the last of those that were fetched at once. */
+static ALWAYS_INLINE void skip_empty(struct slot *slot)
+{
+	u32 bucket = slot->bucket;
+
+	if (slot->fetched != bucket || bucket + BUCKETS_AT_ONCE > slot->to)
+		return;
+	for (int i = 0; i < BUCKETS_AT_ONCE - 1; i++) {
+		if (slot->heads[i] != 2ull * bucket + 1)
+			break;
+		bucket++;
+	}
+	slot->bucket = bucket;
+}
+
 /* Goes to the next bucket, unless the run is over. */
 static ALWAYS_INLINE long leave_bucket(struct slot *slot)
 {
@@ -570,8 +604,10 @@ static ALWAYS_INLINE long leave_bucket(struct slot *slot)
 		slot->unlooked = 0;
 		if (bpf_ktime_get_ns() > slot->deadline)
 			return stop(slot, STATE_UNFINISHED);
-		if (slot->bucket % BUCKETS_AT_ONCE == 0)
+		if (slot->bucket % BUCKETS_AT_ONCE == 0) {
 			fetch(slot, slot->bucket);
+			skip_empty(slot);
+		}
 	}
 	return 0;
 }

@@ -70,6 +70,17 @@ fn is_selected(tests: &[Test], bytes: &Bytes) -> bool {
     false
 }
 
+/// A look at one word of the tuples.
+fn seems(glance: &Glance, bytes: &Bytes) -> bool {
+    let tuple = match glance.is_reply {
+        0 => offset_of!(Record, orig),
+        _ => offset_of!(Record, reply),
+    };
+    let at = tuple + glance.offset as usize;
+    let word = u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
+    word & glance.mask == glance.value
+}
+
 /// Each stage's tests, when only so much of the entry has been copied.
 fn is_copied(tests: &Tests, bytes: &Bytes) -> bool {
     let [of_tuples, of_entry, of_extensions] = &tests.stages;
@@ -94,7 +105,8 @@ fn is_copied(tests: &Tests, bytes: &Bytes) -> bool {
         states | has::TIMEOUT | has::MARK,
         &entry,
     );
-    is_selected(of_tuples, &tuples)
+    tests.glances.iter().all(|glance| seems(glance, bytes))
+        && is_selected(of_tuples, &tuples)
         && is_selected(of_entry, &entry)
         && is_selected(of_extensions, bytes)
 }
@@ -381,6 +393,37 @@ fn what_is_copied_first_is_asked_first() {
     // An alternative of which nothing is known early leaves nothing out early.
     assert_eq!(lengths(&tests_of(&[&[port()], &[bytes()]])), [0, 0, 2]);
     assert_eq!(lengths(&tests_of(&[&[port()], &[zone()]])), [0, 2, 0]);
+}
+
+#[test]
+fn what_all_wanted_entries_have_in_common_is_seen_at_a_glance() {
+    let net = one(Number::ReplyDst, (0x0a00_0100, 0x0a00_01ff));
+    let port = one(Number::DstPort, (443, 443));
+    let udp = one(Number::Protocol, (17, 17));
+    let at = |reply, offset, mask: [u8; 4], value: [u8; 4]| Glance {
+        is_reply: reply,
+        offset,
+        mask: u32::from_ne_bytes(mask),
+        value: u32::from_ne_bytes(value),
+    };
+    let none = Glance::default();
+    let network = at(1, 20, [255, 255, 255, 0], [10, 0, 1, 0]);
+    let https = at(0, 36, [255, 255, 0, 0], [1, 187, 0, 0]);
+    let protocol = at(0, 36, [0, 0, 255, 0], [0, 0, 17, 0]);
+    let glances = |conditions: &[Condition]| tests_of(&[conditions]).glances;
+    assert_eq!(
+        glances(&[net.clone(), udp.clone(), port.clone()]),
+        [network, https]
+    );
+    assert_eq!(glances(std::slice::from_ref(&udp)), [protocol, none]);
+    // Two ranges, two alternatives, what may be lacking: nothing is common to all.
+    let mut two = port.clone();
+    two.ranges.push((8443, 8443));
+    let mut or_none = port.clone();
+    or_none.absent = true;
+    assert_eq!(glances(&[two]), [none; 2]);
+    assert_eq!(glances(&[or_none]), [none; 2]);
+    assert_eq!(tests_of(&[&[port], &[udp]]).glances, [none; 2]);
 }
 
 #[test]
