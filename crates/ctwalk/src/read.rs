@@ -111,6 +111,7 @@ impl Reading {
 
     /// A helper's work: fills slots until there is nothing left.
     pub(crate) fn help(&self) {
+        let _leaving = Leaving(self);
         let mut cursor = Cursor::default();
         while let Some(mut slot) = self.free_slot() {
             let read = cursor.fill(self, &mut slot);
@@ -127,7 +128,6 @@ impl Reading {
             queue.free.push(slot);
             break;
         }
-        self.leave();
     }
 
     fn free_slot(&self) -> Option<Slot> {
@@ -208,6 +208,15 @@ impl Reading {
             nodes: self.nodes.load(Ordering::Relaxed),
             longest: self.longest.load(Ordering::Relaxed),
         }
+    }
+}
+
+/// Takes a helper off the count however it ends: who waits for it must not wait for ever.
+struct Leaving<'a>(&'a Reading);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 

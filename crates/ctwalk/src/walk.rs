@@ -92,11 +92,21 @@ impl Walk {
                 continue;
             };
             self.at = records.len() - rest.len();
-            if self.giver.write(&self.inner, record, more)? {
-                return Ok(Some(&self.giver.entry));
+            match self.giver.write(&self.inner, record, more) {
+                Ok(true) => return Ok(Some(&self.giver.entry)),
+                Ok(false) => {}
+                Err(refusal) => return Err(self.fail(refusal)),
             }
         }
         Ok(None)
+    }
+
+    /// Nothing comes any more.
+    fn fail(&mut self, refusal: Refusal) -> Refusal {
+        let slots = self.gather();
+        self.inner.end(slots);
+        self.outcome.complete = false;
+        refusal
     }
 
     /// How it went so far; final at the end.
@@ -137,9 +147,13 @@ impl Walk {
                 reading.give_back(filled.slot);
             }
             self.at = 0;
-            self.filled = reading.next(&mut self.cursor)?;
-            if self.filled.is_some() {
-                return Ok(());
+            match reading.next(&mut self.cursor) {
+                Ok(None) => {}
+                Ok(filled) => {
+                    self.filled = filled;
+                    return Ok(());
+                }
+                Err(refusal) => return Err(self.fail(refusal)),
             }
             let summary = reading.summary();
             let slots = self.gather();

@@ -2,6 +2,7 @@
 
 use engine::{Failure, Source, actions};
 
+use super::list::note_source;
 use crate::cli::Global;
 use crate::exit::{INCOMPLETE, Outcome, note};
 use crate::flags::{FilterArgs, SourceArgs};
@@ -34,6 +35,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         None => {
             let mut progress = Progress::new("reading", None);
             let counted = actions::count(&source, &query, |read| progress.at(read))?;
+            drop(progress);
+            note_source(&source, global);
             (counted.selected, counted.outcome.complete)
         }
     };

@@ -8,7 +8,7 @@ use engine::actions::{self, Changed, Flow, Named};
 use engine::session::Session;
 use engine::{Failure, Query, Source, undo};
 
-use super::list::{Format, Printer};
+use super::list::{Format, Printer, note_source};
 use super::save;
 use crate::cli::Global;
 use crate::exit::{self, INCOMPLETE, Outcome, note};
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         );
     }
     let Some(path) = &args.undo_file else {
-        return delete(&source, &query, args.force);
+        return delete(&source, &query, args.force, global);
     };
     let named = save_to_undo(&source, &query, path, args.force, global)?;
     let changed = delete_named(source.client()?, &named);
@@ -76,10 +76,16 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
 }
 
 /// Reads which they are, deletes exactly those, says how many.
-pub(crate) fn delete(source: &Source, query: &Query, force: bool) -> Result<Outcome, Failure> {
+pub(crate) fn delete(
+    source: &Source,
+    query: &Query,
+    force: bool,
+    global: &Global,
+) -> Result<Outcome, Failure> {
     let mut progress = Progress::new("reading", None);
     let named = actions::keys(source, query, |read| progress.at(read))?;
     drop(progress);
+    note_source(source, global);
     look(named.own_session, force)?;
     finish(&delete_named(source.client()?, &named), "deleted")
 }

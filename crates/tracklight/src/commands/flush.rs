@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
             Err(error) => return Err(error.into()),
         }
     }
-    delete(&source, &query, args.force)
+    delete(&source, &query, args.force, global)
 }
 
 /// The remote session that this runs in, if it is selected: the kernel does not say what it is about

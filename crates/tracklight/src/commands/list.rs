@@ -362,6 +362,15 @@ fn explain(source: &Source, query: &Query, listed: &Listed, took: Duration) {
     note_reading(&reading);
 }
 
+/// Says in which way the table was read, where somebody wants to know.
+pub(crate) fn note_source(source: &Source, global: &Global) {
+    let reading = source.reading();
+    if global.verbose {
+        note(&format!("read by {}", reading.by));
+        note_reading(&reading);
+    }
+}
+
 /// Says why a table was not read by BPF.
 pub(crate) fn note_reading(reading: &Reading) {
     if let Some((code, words)) = &reading.because {

@@ -10,6 +10,7 @@ use engine::saved::{self, Format, Header, Target};
 use engine::{Failure, Query, Source};
 use query::Vocabulary;
 
+use super::list::note_source;
 use super::stats;
 use crate::cli::Global;
 use crate::exit::{INCOMPLETE, Outcome, note};
@@ -86,6 +87,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         }
     })?;
     drop(progress);
+    note_source(&source, global);
     let text = format!("{} saved", listed.selected);
     if is_stream {
         note(&text);

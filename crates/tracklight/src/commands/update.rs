@@ -5,6 +5,7 @@ use engine::Failure;
 use engine::actions::{self, Edit};
 
 use super::delete::{finish, require_filter};
+use super::list::note_source;
 use crate::cli::Global;
 use crate::exit::Outcome;
 use crate::flags::{FilterArgs, table, usage};
@@ -58,6 +59,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let mut progress = Progress::new("changing", None);
     let changed = actions::update(&source, &query, &edit, |done| progress.at(done))?;
     drop(progress);
+    note_source(&source, global);
     finish(&changed, "changed")
 }
 
