@@ -143,7 +143,7 @@ struct slot {
 	/* Kept. */
 	u64 node, deadline;
 	u32 bucket, begun, tries, unlooked;
-	u32 jiffies, first, fetched, rest;
+	u32 jiffies, first, fetched, looked;
 	u64 heads[BUCKETS_AT_ONCE], touched[BUCKETS_AT_ONCE];
 	u8 ct[RAW_CT]; /* the nf_conn as it was copied */
 	struct test tests[MOST_TESTS];

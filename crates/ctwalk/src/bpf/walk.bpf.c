@@ -566,8 +566,9 @@ static ALWAYS_INLINE enum turn take(struct reading *reading, u64 node)
 
 #define MOST_TRIES 32
 #define LONGEST_CHAIN 16384
-/* The clock is looked at after so many nodes at the latest. */
-#define UNLOOKED 512
+/* The clock is looked at after so many buckets, or nodes. */
+#define BUCKETS_A_LOOK 128
+#define NODES_A_LOOK 512
 
 static ALWAYS_INLINE long stop(struct slot *slot, enum state state)
 {
@@ -577,37 +578,38 @@ static ALWAYS_INLINE long stop(struct slot *slot, enum state state)
 	return 1;
 }
 
-/* Goes on to the first bucket with a chain, or to the last of those that were fetched at once. */
-static ALWAYS_INLINE void skip_empty(struct slot *slot)
+/* The next bucket with a chain, or the last of those that were fetched at once. */
+static ALWAYS_INLINE u32 skip_empty(struct slot *slot, u32 bucket)
 {
-	u32 bucket = slot->bucket;
-
-	if (slot->fetched != bucket || bucket + BUCKETS_AT_ONCE > slot->to)
-		return;
 	for (int i = 0; i < BUCKETS_AT_ONCE - 1; i++) {
-		if (slot->heads[i] != 2ull * bucket + 1)
+		u32 at = bucket % BUCKETS_AT_ONCE;
+
+		if (at == BUCKETS_AT_ONCE - 1 || bucket - at != slot->fetched ||
+		    slot->heads[at] != 2ull * bucket + 1)
 			break;
 		bucket++;
 	}
-	slot->bucket = bucket;
+	return bucket;
 }
 
 /* Goes to the next bucket, unless the run is over. */
 static ALWAYS_INLINE long leave_bucket(struct slot *slot)
 {
-	slot->bucket++;
+	u32 bucket = slot->bucket + 1;
+
 	slot->begun = slot->used;
 	slot->tries = 0;
-	if (slot->bucket >= slot->to)
+	if (bucket < slot->to && bucket % BUCKETS_AT_ONCE == 0)
+		fetch(slot, bucket);
+	bucket = skip_empty(slot, bucket);
+	slot->bucket = bucket;
+	if (bucket >= slot->to)
 		return stop(slot, STATE_DONE);
-	if (slot->bucket % BUCKETS_AT_ONCE == 0 || slot->unlooked > UNLOOKED) {
+	if (bucket - slot->looked >= BUCKETS_A_LOOK || slot->unlooked > NODES_A_LOOK) {
+		slot->looked = bucket;
 		slot->unlooked = 0;
 		if (bpf_ktime_get_ns() > slot->deadline)
 			return stop(slot, STATE_UNFINISHED);
-		if (slot->bucket % BUCKETS_AT_ONCE == 0) {
-			fetch(slot, slot->bucket);
-			skip_empty(slot);
-		}
 	}
 	return 0;
 }
@@ -732,6 +734,7 @@ int walk(struct xdp_md *context)
 	slot->nodes = 0;
 	slot->took = 0;
 	slot->fetched = NOTHING_FETCHED;
+	slot->looked = slot->from;
 	slot->jiffies = (u32)bpf_jiffies64();
 	began = bpf_ktime_get_ns();
 	slot->deadline = began + slot->budget;
