@@ -341,9 +341,13 @@ fn nothing(source: &Source, query: &Query, table: TableName) -> Result<Outcome, 
 
 fn explain(source: &Source, query: &Query, listed: &Listed, took: Duration) {
     let reading = source.reading();
-    let by = match (source, query.explain().kernel.as_slice()) {
+    let explained = query.explain();
+    let by = match (source, explained.kernel.as_slice()) {
         (Source::Saved(_), _) => String::new(),
-        _ if reading.by == "bpf" => String::new(),
+        _ if reading.by == "bpf" => match explained.walk.as_slice() {
+            [] => String::new(),
+            alternatives => format!(", filtered in the kernel by {}", alternatives.join("; or ")),
+        },
         (_, []) => ", no filter in the kernel".to_owned(),
         (_, filters) => format!(
             ", filtered in the kernel by {} in {} walks of the table",
