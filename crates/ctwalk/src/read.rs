@@ -78,7 +78,7 @@ impl Reading {
         Self {
             inner,
             ask,
-            ranges: Ranges::of(table.buckets, slots.len() as u32),
+            ranges: Ranges::of(table.buckets, slots.len().max(1) as u32),
             queue: Mutex::new(Queue {
                 free: slots,
                 ..Queue::default()
@@ -161,10 +161,14 @@ impl Reading {
                 && let Some(mut slot) = queue.free.pop()
             {
                 drop(queue);
-                if let Some(used) = cursor.fill(self, &mut slot)? {
-                    return Ok(Some(Filled { slot, used }));
+                match cursor.fill(self, &mut slot) {
+                    Ok(Some(used)) => return Ok(Some(Filled { slot, used })),
+                    Ok(None) => self.give_back(slot),
+                    Err(refusal) => {
+                        self.give_back(slot);
+                        return Err(refusal);
+                    }
                 }
-                self.give_back(slot);
             } else if queue.readers == 0 {
                 return Ok(None);
             } else {

@@ -183,8 +183,8 @@ impl Walk {
         };
         reading.stop();
         for helper in self.helpers.drain(..) {
-            // A helper that panicked has said so; its slot is lost, and so is the walk.
-            let _ = helper.join();
+            // One that panicked has said so, and what it was reading is missing.
+            self.outcome.complete &= helper.join().is_ok();
         }
         let mut slots = reading.take_slots();
         slots.extend(self.filled.take().map(|filled| filled.slot));

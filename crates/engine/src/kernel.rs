@@ -84,10 +84,12 @@ impl Kernel {
 
     /// Reads a list of entries; at least those that a query selects.
     pub(crate) fn entries(&self, table: Table, query: &Query) -> Result<Entries, Failure> {
-        let because = match self.walk(table, query) {
+        // Ages are by one time, here and in the program.
+        let now = crate::now();
+        let because = match self.walk(table, query, now) {
             Ok(walk) => {
                 self.note("bpf", None);
-                return Ok(Entries::Walked(Box::new(walk)));
+                return Ok(Entries::Walked(Box::new(walk), now));
             }
             Err(because) => because,
         };
@@ -110,12 +112,15 @@ impl Kernel {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Reading { by, because };
     }
 
-    fn walk(&self, table: Table, query: &Query) -> Result<ctwalk::Walk, Because> {
+    fn walk(&self, table: Table, query: &Query, now: u64) -> Result<ctwalk::Walk, Because> {
         if self.way == Way::Netlink {
             return Err(Because::Asked);
         }
         if table != Table::Conntrack {
             return Err(Because::List);
+        }
+        if !ctwalk::IS_BUILT {
+            return Err(Refusal::NotBuilt.into());
         }
         if self.way == Way::Auto && self.walker.get().is_none() {
             self.is_worth_it(query)?;
@@ -135,7 +140,13 @@ impl Kernel {
             Walker::open(&namespace.map_err(failed)?, client.map_err(failed)?)
         });
         match walker {
-            Ok(walker) => Ok(walker.walk(&query.walk_filter(crate::now()))?),
+            Ok(walker) => walker.walk(&query.walk_filter(now)).map_err(|refusal| {
+                // Another walk is over soon; what went wrong otherwise would again.
+                if refusal != Refusal::Busy {
+                    self.distrust(refusal.clone());
+                }
+                refusal.into()
+            }),
             Err(refusal) => Err(refusal.clone().into()),
         }
     }

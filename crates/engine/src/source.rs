@@ -113,8 +113,8 @@ impl Source {
 pub enum Entries {
     /// From the kernel over netlink.
     Kernel(Box<Dump>),
-    /// From the kernel by BPF.
-    Walked(Box<Walk>),
+    /// From the kernel by BPF, and the time by which the program compared ages.
+    Walked(Box<Walk>, u64),
     /// From a file.
     Saved(Box<Saved>),
 }
@@ -131,7 +131,7 @@ impl Entries {
             Self::Kernel(dump) => dump
                 .next_entry()
                 .map_err(|error| Fault::Other(error.into())),
-            Self::Walked(walk) => walk.next_entry().map_err(Fault::Walk),
+            Self::Walked(walk, _) => walk.next_entry().map_err(Fault::Walk),
             Self::Saved(saved) => saved.next_entry().map_err(Fault::Other),
         }
     }
@@ -157,7 +157,7 @@ impl Entries {
     pub fn outcome(&self) -> DumpOutcome {
         match self {
             Self::Kernel(dump) => dump.outcome(),
-            Self::Walked(walk) => DumpOutcome {
+            Self::Walked(walk, _) => DumpOutcome {
                 complete: walk.outcome().complete,
                 requests: 1,
                 fallbacks: 0,
@@ -173,14 +173,15 @@ impl Entries {
     /// The time by which ages are measured.
     pub fn now(&self) -> u64 {
         match self {
-            Self::Kernel(_) | Self::Walked(_) => crate::now(),
+            Self::Kernel(_) => crate::now(),
+            Self::Walked(_, now) => *now,
             Self::Saved(saved) => saved.now(),
         }
     }
 
     /// Whether reading it again could give something else.
     const fn changes(&self) -> bool {
-        matches!(self, Self::Kernel(_) | Self::Walked(_))
+        matches!(self, Self::Kernel(_) | Self::Walked(..))
     }
 }
 

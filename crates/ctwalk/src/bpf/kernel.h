@@ -249,6 +249,7 @@ struct nf_conn_synproxy {
 /* Bits of nf_conn.status; user space knows them too, so their numbers stay. */
 enum {
 	IPS_EXPECTED = 1 << 0,
+	IPS_CONFIRMED = 1 << 3,
 	IPS_SEQ_ADJUST = 1 << 6,
 	IPS_DYING = 1 << 9,
 	IPS_OFFLOAD = 1 << 14,

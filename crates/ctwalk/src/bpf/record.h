@@ -101,7 +101,7 @@ struct glance {
 enum stage { STAGE_TUPLES, STAGE_ENTRY, STAGE_EXTENSIONS, STAGES };
 
 #define BUCKETS_AT_ONCE 16
-#define RAW_CT 504
+#define RAW_CT 496
 #define NOTHING_FETCHED 1 /* not the first bucket of those that are fetched at once */
 
 enum bare {
@@ -141,7 +141,7 @@ struct slot {
 	u32 took;  /* nanoseconds */
 	u64 nodes;
 	/* Kept. */
-	u64 node, deadline;
+	u64 node, deadline, checked;
 	u32 bucket, begun, tries, unlooked;
 	u32 jiffies, first, fetched, looked;
 	u64 heads[BUCKETS_AT_ONCE], touched[BUCKETS_AT_ONCE];

@@ -355,8 +355,8 @@ static ALWAYS_INLINE int write_entry(struct slot *slot, struct record *record, u
 	u32 status = (u32)copied(slot, unsigned long, status);
 	s32 left = copied(slot, u32, timeout) - slot->jiffies;
 
-	/* What has expired, is dying or has no references is as good as gone. */
-	if (left <= 0 || (status & IPS_DYING) || !copied(slot, u32, ct_general.use.refs.counter))
+	/* What has expired, is dying or has no references is as good as gone, or not there yet. */
+	if (left <= 0 || (status & IPS_DYING) || !(status & IPS_CONFIRMED) || !copied(slot, u32, ct_general.use.refs.counter))
 		return 0;
 
 	record->address = ct;
@@ -440,24 +440,36 @@ static ALWAYS_INLINE u32 write_more(struct slot *slot, struct record *record, st
 	return sizeof(struct more);
 }
 
-/*
- * Whether the entry is still the one whose tuple was copied first: its memory is used anew at once.
- * If it is, all that was copied since is of this one connection.
- */
-static ALWAYS_INLINE int is_same(struct record *record, u64 ct)
+static ALWAYS_INLINE u64 word_at(u64 address)
 {
-	u64 now[5], *was = (u64 *)record->orig;
-	u64 tuple = ct + offset_of(struct nf_conn, tuplehash[0].tuple);
+	u64 word = 0;
 
-	if (in_place) {
+	if (in_place)
+		word = in_place_at(u64, address);
+	else
+		bpf_probe_read_kernel(&word, sizeof(word), (void *)address);
+	return word;
+}
+
+/*
+ * Whether the entry is still the one that was copied, in the place from where the walk goes on: its
+ * memory is used anew at once. The tuple tells another connection, the next node another place in
+ * the table; one that dies keeps both, and its extension is anybody's from then on.
+ */
+static ALWAYS_INLINE int is_same(struct slot *slot, struct record *record, u64 node, u64 ct)
+{
+	u64 *was = (u64 *)record->orig, tuple = ct + offset_of(struct nf_conn, tuplehash[0].tuple);
+	u64 changed = 0, next = 0;
+
 #pragma unroll
-		for (int i = 0; i < 5; i++)
-			now[i] = in_place_at(u64, tuple + 8 * i);
-	} else if (bpf_probe_read_kernel(now, sizeof(now), (void *)tuple)) {
-		return 0;
-	}
-	return !((now[0] ^ was[0]) | (now[1] ^ was[1]) | (now[2] ^ was[2]) | (now[3] ^ was[3]) |
-		 (now[4] ^ was[4]));
+	for (int i = 0; i < 5; i++)
+		changed |= was[i] ^ word_at(tuple + 8 * i);
+	changed |= copied(slot, u64, ext) ^ word_at(ct + offset_of(struct nf_conn, ext));
+	follow(&slot->checked, node);
+	next = slot->checked;
+	changed |= next ^ slot->node;
+	changed |= word_at(ct + offset_of(struct nf_conn, status)) & IPS_DYING;
+	return !changed;
 }
 
 /* Whether an entry may be wanted, by a look at one word of its tuples. */
@@ -485,6 +497,7 @@ static ALWAYS_INLINE enum turn take(struct reading *reading, u64 node)
 	u32 used = slot->used, length = sizeof(struct record);
 	struct record *record;
 	u8 offsets[sizeof(((struct nf_ct_ext *)0)->offset)] = {};
+	u64 help = 0, labels = 0, seqadj = 0, synproxy = 0;
 	u32 by_tuples;
 	u64 ext;
 
@@ -517,7 +530,7 @@ static ALWAYS_INLINE enum turn take(struct reading *reading, u64 node)
 	record->start = record->stop = 0;
 	ext = copied(slot, u64, ext);
 	if (ext) {
-		u64 acct, tstamp, help, labels, seqadj, synproxy;
+		u64 acct, tstamp;
 
 		if (bpf_probe_read_kernel(offsets, sizeof(offsets),
 					  ((struct nf_ct_ext *)ext)->offset))
@@ -544,17 +557,17 @@ static ALWAYS_INLINE enum turn take(struct reading *reading, u64 node)
 		labels = extension(ext, NF_CT_EXT_LABELS);
 		seqadj = extension(ext, NF_CT_EXT_SEQADJ);
 		synproxy = extension(ext, NF_CT_EXT_SYNPROXY);
-		if (help | labels | seqadj | synproxy | (record->status & IPS_EXPECTED))
-			length += write_more(slot, record, (void *)(record + 1), help, labels,
-					     seqadj, synproxy);
 	}
+	if (help | labels | seqadj | synproxy | (record->status & IPS_EXPECTED))
+		length += write_more(slot, record, (void *)(record + 1), help, labels, seqadj,
+				     synproxy);
 	record->packets = record->packets_orig + record->packets_reply;
 	record->bytes = record->bytes_orig + record->bytes_reply;
 
 	if (!is_selected(reading, STAGE_EXTENSIONS))
 		return GO_ON;
 	/* What was not wanted may have been half of something else. What stands still is wanted or not. */
-	if (!is_same(record, ct))
+	if (!is_same(slot, record, node, ct))
 		return SAME_BUCKET;
 	slot->used = used + length;
 	slot->records++;
