@@ -25,7 +25,8 @@
 //! # }
 //! ```
 //!
-//! Needs `CAP_BPF`, `CAP_PERFMON`, `CAP_NET_ADMIN` and `CAP_SYSLOG` in the initial user namespace,
+//! Needs `CAP_BPF`, `CAP_PERFMON`, `CAP_NET_ADMIN`, `CAP_SYSLOG`, and `CAP_SYS_ADMIN` to enter the
+//! namespace and for types of modules, in the initial user namespace;
 //! Linux 5.18 and its type information.
 
 mod filter;

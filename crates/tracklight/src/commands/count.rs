@@ -1,6 +1,6 @@
 //! `tracklight count`.
 
-use engine::{Failure, Source, actions};
+use engine::{Failure, Source, Way, actions};
 
 use super::list::note_source;
 use crate::cli::Global;
@@ -27,7 +27,10 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let source = args.source.open(global)?;
     let query = args.filter.query_in(&source, global)?;
     let known = match &source {
-        Source::Kernel(kernel) if query.is_any() => actions::usage(kernel.client())?.entries,
+        // Who asks for BPF wants the table read.
+        Source::Kernel(kernel) if query.is_any() && global.way() != Way::Bpf => {
+            actions::usage(kernel.client())?.entries
+        }
         _ => None,
     };
     let (count, is_whole) = match known {

@@ -182,6 +182,8 @@ fn where_the_kernel_refuses_netlink_reads_and_says_why() {
         "{refused:?}"
     );
     assert!(refused.err.contains("--source bpf"), "{refused:?}");
+    let refused = in_user_namespace(&["--source", "bpf", "count"]).exits(4);
+    assert_eq!(refused.out, "", "{refused:?}");
     let read = in_user_namespace(&["list", "-o", "conntrack"]).exits(0);
     assert!(read.out.contains("src=192.0.2.1"), "{read:?}");
 }
