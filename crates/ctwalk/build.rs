@@ -17,9 +17,13 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     match compile(&out.join("walk.bpf.o")) {
         Ok(()) => println!("cargo:rustc-cfg=ctwalk_program"),
-        Err(reason) => println!(
-            "cargo:warning=built without the BPF walk: {reason}. The table will be read over netlink only."
-        ),
+        Err(reason) => {
+            println!(
+                "cargo:warning=built without the BPF walk: {reason}. The table will be read over netlink only."
+            );
+            // It is built with it once clang has been installed: what dpkg knows has changed then.
+            println!("cargo:rerun-if-changed=/var/lib/dpkg/status");
+        }
     }
 }
 

@@ -109,6 +109,20 @@ impl Namespace {
         })
     }
 
+    /// Whether it is the calling thread's.
+    pub fn is_current(&self) -> Result<bool, Error> {
+        use std::os::unix::fs::MetadataExt;
+        let identity = |file: io::Result<std::fs::Metadata>| {
+            file.map(|file| (file.dev(), file.ino()))
+                .map_err(|source| Error::Namespace {
+                    path: self.path.clone(),
+                    source,
+                })
+        };
+        let current = std::fs::metadata("/proc/thread-self/ns/net");
+        Ok(identity(self.file.metadata())? == identity(current)?)
+    }
+
     /// The file by which it was opened.
     pub fn path(&self) -> &Path {
         &self.path

@@ -465,6 +465,19 @@ const SRC_L4: usize = offset_of!(RawTuple, src_l4);
 const DST_L4: usize = offset_of!(RawTuple, dst_l4);
 
 impl Number {
+    /// Where a sum of packets or bytes is in the record.
+    pub(crate) const fn counter_place(self) -> Option<u32> {
+        match self {
+            Self::Bytes
+            | Self::BytesOrig
+            | Self::BytesReply
+            | Self::Packets
+            | Self::PacketsOrig
+            | Self::PacketsReply => Some(self.place().offset as u32),
+            _ => None,
+        }
+    }
+
     const fn place(self) -> Place {
         const fn port(offset: usize) -> Place {
             Place::network(offset, 2, has::PORTS)

@@ -25,13 +25,15 @@
 //! # }
 //! ```
 //!
-//! Needs `CAP_BPF`, `CAP_PERFMON`, `CAP_NET_ADMIN`, `CAP_SYSLOG`, and `CAP_SYS_ADMIN` to enter the
-//! namespace and for types of modules, in the initial user namespace;
+//! Needs `CAP_BPF`, `CAP_PERFMON`, `CAP_NET_ADMIN` and `CAP_SYSLOG` in the initial user namespace, and
+//! `CAP_SYS_ADMIN` for another network namespace than the caller's, or where nf_conntrack is a module;
 //! Linux 5.18 and its type information.
 
 mod filter;
+mod fold;
 mod id;
 mod locate;
+mod make;
 #[cfg_attr(not(ctwalk_program), path = "program_absent.rs")]
 mod program;
 mod proof;
@@ -40,12 +42,15 @@ mod read;
 mod record;
 mod refusal;
 mod slot;
+#[cfg(ctwalk_program)]
+mod types;
 mod walk;
 mod walker;
 
 pub use filter::{Condition, Filter, Number, STATE_DCCP, STATE_SCTP};
+pub use fold::{Floor, Wish};
 pub use refusal::Refusal;
-pub use walk::{Walk, WalkOutcome};
+pub use walk::{Given, Walk, WalkOutcome};
 pub use walker::Walker;
 
 /// Whether this was built with the BPF program in it.

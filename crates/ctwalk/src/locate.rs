@@ -6,6 +6,8 @@
 //! itself: a table by its chains, which end in the numbers of their buckets, a key by the id that it
 //! gives to an entry whose id is known. docs/bpf.md says more.
 
+use std::collections::HashSet;
+
 use crate::refusal::Refusal;
 
 /// The kernel's memory, and the addresses of its functions.
@@ -54,10 +56,9 @@ pub(crate) fn table(
             continue;
         };
         is_known = true;
-        let mut code = vec![0; CODE];
-        if memory.read(function, &mut code).is_none() {
+        let Some(code) = code(memory, function) else {
             continue;
-        }
+        };
         for variable in addresses(&code, function) {
             if let Some(table) = table_of(memory, variable, &buckets) {
                 return Ok(table);
@@ -86,9 +87,11 @@ pub(crate) fn table_of(
         address,
         buckets: buckets()?,
     };
-    // Between the two, the table may have been replaced.
-    let is_stable = || memory.word(variable) == Some(address);
-    (has_chains(memory, table) && is_stable()).then_some(table)
+    // Between the two, the table may have been replaced; around that moment the number that is told
+    // is not always the table's. If there were more buckets, the next would end in its own number.
+    let is_stable = || memory.word(variable) == Some(address) && buckets() == Some(table.buckets);
+    let is_all = || !ends_in_its_number(memory, table, table.buckets.into());
+    (has_chains(memory, table) && is_all() && is_stable()).then_some(table)
 }
 
 /// How many buckets are tried.
@@ -118,18 +121,22 @@ fn ends_in_its_number(memory: &impl Memory, table: Table, bucket: u64) -> bool {
 }
 
 /// The keys that ids may be made with: sixteen bytes at each address that `nf_ct_get_id` uses.
-pub(crate) fn keys(memory: &impl Memory) -> Result<Vec<[u64; 2]>, Refusal> {
+pub(crate) fn keys(memory: &impl Memory) -> Result<impl Iterator<Item = [u64; 2]>, Refusal> {
     let function = memory.function("nf_ct_get_id").ok_or(Refusal::Symbols)?;
-    let mut code = vec![0; CODE];
-    memory.read(function, &mut code).ok_or(Refusal::Symbols)?;
-    let mut keys: Vec<[u64; 2]> = addresses(&code, function)
-        .into_iter()
+    let code = code(memory, function).ok_or(Refusal::Symbols)?;
+    let addresses = addresses(&code, function).into_iter();
+    Ok(addresses
         .filter_map(|address| Some([memory.word(address)?, memory.word(address + 8)?]))
-        .filter(|key| *key != [0, 0])
-        .collect();
-    keys.sort_unstable();
-    keys.dedup();
-    Ok(keys)
+        .filter(|key| *key != [0, 0]))
+}
+
+/// The beginning of a function: less of it where its page is the last that can be read.
+fn code(memory: &impl Memory, function: u64) -> Option<Vec<u8>> {
+    let rest = (4096 - function % 4096) as usize;
+    [CODE, rest.min(CODE)].into_iter().find_map(|length| {
+        let mut code = vec![0; length];
+        memory.read(function, &mut code).map(|()| code)
+    })
 }
 
 /// The upper half of the address space, where kernels are. Tables of pages with five levels reach down
@@ -138,30 +145,42 @@ const fn is_kernel(address: u64) -> bool {
     address >> 56 == 0xff && address.is_multiple_of(8)
 }
 
-/// Every address in the kernel that instructions may mean.
+/// Every address in the kernel that instructions may mean, the likeliest first.
 fn addresses(code: &[u8], at: u64) -> Vec<u64> {
     let mut found = if cfg!(target_arch = "aarch64") {
         addresses_of_aarch64(code, at)
     } else {
         addresses_of_x86_64(code, at)
     };
-    found.retain(|&address| is_kernel(address));
-    found.sort_unstable();
-    found.dedup();
+    let mut known = HashSet::new();
+    found.retain(|&address| is_variable(address) && known.insert(address));
     found
+}
+
+/// Where the variables of the kernel and of its modules are. On x86-64 they are in the last two gigabytes,
+/// but for the last 16 megabytes, where devices' memory may be (fixmap).
+const fn is_variable(address: u64) -> bool {
+    let is_image = address >> 31 == u64::MAX >> 31 && address < 0xffff_ffff_ff00_0000;
+    is_kernel(address) && (is_image || cfg!(not(target_arch = "x86_64")))
 }
 
 /// Four bytes at any place are taken for an absolute address, and for a distance from the end of an
 /// instruction that ends with them, or with one to four more bytes.
 fn addresses_of_x86_64(code: &[u8], at: u64) -> Vec<u64> {
-    let mut found = Vec::new();
-    for (place, bytes) in (at..).zip(code.windows(4)) {
-        let &[a, b, c, d] = bytes else { continue };
+    let (mut likely, mut found) = (Vec::new(), Vec::new());
+    for (place, bytes) in (at..).zip(code.windows(5)) {
+        let &[form, a, b, c, d] = bytes else { continue };
         let number = i64::from(i32::from_le_bytes([a, b, c, d])).cast_unsigned();
+        let relative = |end| place.wrapping_add(end).wrapping_add(number);
+        // What most instructions have before a distance: a register, and that it is one (ModRM).
+        if form & 0xc7 == 0x05 {
+            likely.push(relative(5));
+        }
         found.push(number);
-        found.extend((4..=8).map(|end| place.wrapping_add(end).wrapping_add(number)));
+        found.extend((5..=9).map(relative));
     }
-    found
+    likely.append(&mut found);
+    likely
 }
 
 /// `adrp` puts the address of a page into a register; `add`, `ldr` (of 64 and of 32 bits) add the

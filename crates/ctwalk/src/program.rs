@@ -1,13 +1,17 @@
 //! The BPF programs in the kernel: loaded, run, and what they write.
 #![allow(unsafe_code)]
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::mem::size_of;
+use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
 
 use libbpf_rs::{MapCore, ObjectBuilder, PrintLevel};
+use rustix::fs::{MemfdFlags, memfd_create};
 use zerocopy::IntoBytes;
 
 use crate::filter::{MOST_TESTS, Test, Tests};
@@ -15,6 +19,7 @@ use crate::locate::Memory;
 use crate::refusal::{Refusal, of_load};
 use crate::slot::layout::{ANSWER, REGION, SLOT, TESTS};
 use crate::slot::{Answer, Ask};
+use crate::types::Types;
 
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/walk.bpf.o"));
 
@@ -37,21 +42,32 @@ impl Program {
     /// Loads the programs with so many slots.
     pub(crate) fn load(slots: u32) -> Result<(Self, Vec<Slot>), Refusal> {
         // Reading in place is faster; the helper is on every kernel.
-        let program = Self::load_one(slots, true).or_else(|_| Self::load_one(slots, false))?;
+        let program = Types::of(TypesFile::open)
+            .and_then(|types| Self::load_one(slots, Some(&types)).ok())
+            .map_or_else(|| Self::load_one(slots, None), Ok)?;
         Ok((program, (0..slots).map(Slot).collect()))
     }
 
-    fn load_one(slots: u32, in_place: bool) -> Result<Self, Refusal> {
+    /// With types, memory is read in place.
+    fn load_one(slots: u32, types: Option<&Types>) -> Result<Self, Refusal> {
         let _quiet = Quiet::begin();
         let refused = |error: libbpf_rs::Error| of_load(&Quiet::log(), &error.to_string());
-        let mut open = ObjectBuilder::default()
-            .open_memory(OBJECT)
-            .map_err(refused)?;
+        let mut builder = ObjectBuilder::default();
+        // The loader wants them in a file.
+        let file;
+        if let Some(types) = types {
+            file = anonymous_file(&types.btf).map_err(|error| Refusal::system("memfd", &error))?;
+            let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+            builder.btf_custom_path(path).map_err(refused)?;
+        }
+        let mut open = builder.open_memory(OBJECT).map_err(refused)?;
         for mut map in open.maps_mut() {
             let name = map.name().to_string_lossy().into_owned();
             if name.ends_with("rodata") {
-                if let Some(first) = map.initial_value_mut().and_then(|data| data.first_mut()) {
-                    *first = u8::from(in_place);
+                let words = types.map_or(0, |types| types.words).to_ne_bytes();
+                let data = map.initial_value_mut().unwrap_or_default();
+                for (to, from) in data.iter_mut().zip(words) {
+                    *to = from;
                 }
             } else if name == "slots" || name == "regions" {
                 map.set_max_entries(slots).map_err(refused)?;
@@ -68,7 +84,7 @@ impl Program {
         };
         let slots = slots as usize;
         Ok(Self {
-            is_in_place: in_place,
+            is_in_place: types.is_some(),
             find: program("find")?,
             walk: program("walk")?,
             peek: Mutex::new((program("peek")?, map("page", PAGE)?)),
@@ -192,6 +208,12 @@ fn run(program: &OwnedFd, context: &mut [u8], frame: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+fn anonymous_file(bytes: &[u8]) -> io::Result<File> {
+    let mut file = File::from(memfd_create("types", MemfdFlags::CLOEXEC)?);
+    file.write_all(bytes)?;
+    Ok(file)
+}
+
 fn own(descriptor: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Refusal> {
     descriptor
         .ok_or_else(|| Refusal::Load("a part of the program is missing".to_owned()))?
@@ -214,21 +236,32 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
+    /// The whole of a map, shared with its programs.
     fn new(map: &OwnedFd, length: usize) -> Result<Self, Refusal> {
-        let length = length.next_multiple_of(PAGE);
+        let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
+        Self::of(map, length.next_multiple_of(PAGE), protection, flags)
+            .map_err(|error| Refusal::system("mmap", &error))
+    }
+
+    fn of(
+        file: &impl AsRawFd,
+        length: usize,
+        protection: libc::c_int,
+        flags: libc::c_int,
+    ) -> io::Result<Self> {
         // SAFETY: a new mapping at a place of the kernel's choice touches nothing that is there.
         let base = unsafe {
             libc::mmap(
                 ptr::null_mut(),
                 length,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED,
-                map.as_raw_fd(),
+                protection,
+                flags,
+                file.as_raw_fd(),
                 0,
             )
         };
         if base == libc::MAP_FAILED {
-            return Err(Refusal::system("mmap", &io::Error::last_os_error()));
+            return Err(io::Error::last_os_error());
         }
         Ok(Self {
             base: base.cast(),
@@ -253,6 +286,39 @@ impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: the mapping is ours, and nothing refers to it any more.
         unsafe { libc::munmap(self.base.cast(), self.length) };
+    }
+}
+
+/// A file of `/sys/kernel/btf`: where it is, since Linux 6.16, else a copy.
+enum TypesFile {
+    Mapped(Mapping),
+    Read(Vec<u8>),
+}
+
+impl TypesFile {
+    fn open(name: &str) -> Option<Self> {
+        let path = Path::new("/sys/kernel/btf").join(name);
+        let file = File::open(&path).ok()?;
+        let length = usize::try_from(file.metadata().ok()?.len()).ok()?;
+        Mapping::of(&file, length, libc::PROT_READ, libc::MAP_PRIVATE)
+            .map(Self::Mapped)
+            .or_else(|_| std::fs::read(&path).map(Self::Read))
+            .ok()
+    }
+}
+
+impl Deref for TypesFile {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            // SAFETY: the mapping has these bytes, and nobody writes them: they are the kernel's own,
+            // read-only in its memory.
+            Self::Mapped(mapping) => unsafe {
+                std::slice::from_raw_parts(mapping.base, mapping.length)
+            },
+            Self::Read(bytes) => bytes,
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 //! first of every protocol.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use ctnetlink::{Client, Entry, Protocol};
+use ctnetlink::{Client, Entry, ErrorKind, Protocol};
 
 use crate::id::Key;
 use crate::locate;
@@ -18,7 +19,7 @@ pub(crate) struct Proof {
     /// Protocols of which an entry was compared.
     protocols: Vec<Protocol>,
     /// Security contexts by their numbers.
-    contexts: HashMap<u32, Option<String>>,
+    contexts: HashMap<u32, Context>,
 }
 
 impl Proof {
@@ -42,13 +43,19 @@ impl Proof {
         let mut entry = Entry::blank();
         record.write(more, &mut entry);
         // By the tuple alone: with an id, the kernel compares ids too.
-        let Ok(told) = inner.client.get(&entry.key()) else {
-            return Ok(false);
+        let told = match inner.client.get(&entry.key()) {
+            Ok(told) => told,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) => {
+                return Err(Refusal::System {
+                    what: "asking netlink for an entry",
+                    error: error.to_string(),
+                });
+            }
         };
         // Netlink has been asked for an id: the kernel has made the key by now, if not before.
         if self.key.is_none() {
-            let keys = locate::keys(&inner.program)?;
-            let mut keys = keys.into_iter().map(Key::new);
+            let mut keys = locate::keys(&inner.program)?.map(Key::new);
             self.key = keys.find(|key| Some(key.id(record, inner.net)) == told.id);
         }
         let Some(key) = self.key else {
@@ -63,22 +70,41 @@ impl Proof {
         Ok(true)
     }
 
-    /// The security context of a number, for which the kernel is asked once.
+    /// The security context of a number, and whether that is certain: an entry's number may have
+    /// changed since it was read, so two entries must say the same.
     pub(crate) fn context(
         &mut self,
         client: &Client,
         secmark: u32,
         entry: &Entry,
-    ) -> Option<String> {
-        if let Some(known) = self.contexts.get(&secmark) {
-            return known.clone();
+    ) -> (Option<Arc<str>>, bool) {
+        if let Some(Context { text, asked }) = self.contexts.get(&secmark)
+            && *asked >= CERTAIN
+        {
+            return (text.clone(), true);
         }
-        let told = client.get(&entry.key()).ok()?;
-        let context = told.extra.and_then(|extra| extra.secctx);
-        self.contexts.insert(secmark, context.clone());
-        context
+        let Ok(told) = client.get(&entry.key()) else {
+            return (None, false);
+        };
+        let text: Option<Arc<str>> = told.extra.and_then(|extra| extra.secctx).map(Arc::from);
+        let known = self.contexts.entry(secmark).or_default();
+        if known.text != text {
+            known.asked = 0;
+            known.text.clone_from(&text);
+        }
+        known.asked += 1;
+        (text, known.asked >= CERTAIN)
     }
 }
+
+/// What netlink said of a number, and how many entries in a row had the same.
+#[derive(Default)]
+struct Context {
+    text: Option<Arc<str>>,
+    asked: u32,
+}
+
+const CERTAIN: u32 = 2;
 
 /// The first field that differs among those that do not change while an entry lives, or whose
 /// being there does not.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::filter::Tests;
+use crate::fold::Floor;
 use crate::locate::Table;
 use crate::program::Slot;
 use crate::ranges::Ranges;
@@ -16,6 +17,7 @@ use crate::walker::Inner;
 pub(crate) struct Reading {
     pub(crate) inner: Arc<Inner>,
     ask: Ask,
+    floor: Option<Floor>,
     ranges: Ranges,
     queue: Mutex<Queue>,
     /// Something was filled, or a reader has ended.
@@ -28,6 +30,7 @@ pub(crate) struct Reading {
     has_gaps: AtomicBool,
     again: AtomicU64,
     nodes: AtomicU64,
+    below: AtomicU64,
     longest: AtomicU64,
 }
 
@@ -52,6 +55,7 @@ pub(crate) struct Summary {
     pub(crate) has_gaps: bool,
     pub(crate) again: u64,
     pub(crate) nodes: u64,
+    pub(crate) below: u64,
     /// Nanoseconds of the longest run.
     pub(crate) longest: u64,
 }
@@ -62,7 +66,15 @@ const BUDGET_NS: u64 = 300_000;
 const MOST_RUNS: u32 = 64;
 
 impl Reading {
-    pub(crate) fn new(inner: Arc<Inner>, table: Table, tests: &Tests, slots: Vec<Slot>) -> Self {
+    /// `readers` are those that take ranges; `slots` are for those that hand on what they filled.
+    pub(crate) fn new(
+        inner: Arc<Inner>,
+        table: Table,
+        tests: &Tests,
+        floor: Option<Floor>,
+        readers: u32,
+        slots: Vec<Slot>,
+    ) -> Self {
         let ask = Ask {
             variable: table.variable,
             table: table.address,
@@ -74,11 +86,15 @@ impl Reading {
             bare: inner.bare.mask(),
             glances: tests.glances,
             tests: tests.at(),
+            floor: 0,
+            floor_at: floor.as_ref().map_or(0, Floor::place),
+            behind: 0,
         };
         Self {
             inner,
             ask,
-            ranges: Ranges::of(table.buckets, slots.len().max(1) as u32),
+            floor,
+            ranges: Ranges::of(table.buckets, readers.max(1)),
             queue: Mutex::new(Queue {
                 free: slots,
                 ..Queue::default()
@@ -90,6 +106,7 @@ impl Reading {
             has_gaps: AtomicBool::new(false),
             again: AtomicU64::new(0),
             nodes: AtomicU64::new(0),
+            below: AtomicU64::new(0),
             longest: AtomicU64::new(0),
         }
     }
@@ -210,6 +227,7 @@ impl Reading {
             has_gaps: self.has_gaps.load(Ordering::Relaxed),
             again: self.again.load(Ordering::Relaxed),
             nodes: self.nodes.load(Ordering::Relaxed),
+            below: self.below.load(Ordering::Relaxed),
             longest: self.longest.load(Ordering::Relaxed),
         }
     }
@@ -235,13 +253,18 @@ pub(crate) struct Cursor {
 
 impl Cursor {
     /// Fills a slot with records and gives the bytes; `None` when no bucket is left.
-    fn fill(&mut self, reading: &Reading, slot: &mut Slot) -> Result<Option<u32>, Refusal> {
+    pub(crate) fn fill(
+        &mut self,
+        reading: &Reading,
+        slot: &mut Slot,
+    ) -> Result<Option<u32>, Refusal> {
         while !reading.is_stopped.load(Ordering::Relaxed)
             && let Some((from, to)) = self.range.or_else(|| reading.ranges.take())
         {
             let ask = Ask {
                 from,
                 to,
+                floor: reading.floor.as_ref().map_or(0, Floor::value),
                 ..reading.ask
             };
             let answer = reading
@@ -256,6 +279,9 @@ impl Cursor {
             reading
                 .longest
                 .fetch_max(answer.took.into(), Ordering::Relaxed);
+            reading
+                .below
+                .fetch_add(answer.below.into(), Ordering::Relaxed);
             match answer.state() {
                 State::Done => self.range = None,
                 State::Unfinished => self.go_on(reading, answer.next, to, from),

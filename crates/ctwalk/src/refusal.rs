@@ -109,7 +109,9 @@ impl Refusal {
 
 /// Looks for what would make the kernel refuse, before it is asked: its own answer to all of them
 /// is the same, EPERM.
-pub(crate) fn foresee(system: &System) -> Result<(), Refusal> {
+///
+/// `is_current`: whether the namespace is the calling thread's, which nobody has to enter.
+pub(crate) fn foresee(system: &System, is_current: bool) -> Result<(), Refusal> {
     if !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
         return Err(Refusal::Machine);
     }
@@ -120,7 +122,9 @@ pub(crate) fn foresee(system: &System) -> Result<(), Refusal> {
         return Err(Refusal::UserNamespace);
     }
     if let Some(effective) = system.capabilities() {
-        let lacking = lacking(effective);
+        // Types of modules are for the administrator only.
+        let is_module = system.path("sys/kernel/btf/nf_conntrack").exists();
+        let lacking = lacking(effective, is_module || !is_current);
         if !lacking.is_empty() {
             return Err(Refusal::Capabilities(lacking));
         }
@@ -144,9 +148,10 @@ const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
 
 /// `CAP_SYS_ADMIN` stands for those that were split from it.
-fn lacking(effective: u64) -> Vec<&'static str> {
+fn lacking(effective: u64, needs_admin: bool) -> Vec<&'static str> {
     let has = |number: u32| effective >> number & 1 == 1;
     let needed = [
+        (CAP_SYS_ADMIN, "CAP_SYS_ADMIN", !needs_admin),
         (CAP_BPF, "CAP_BPF", has(CAP_SYS_ADMIN)),
         (CAP_PERFMON, "CAP_PERFMON", has(CAP_SYS_ADMIN)),
         (CAP_NET_ADMIN, "CAP_NET_ADMIN", false),
@@ -242,7 +247,7 @@ mod tests {
 
     #[test]
     fn what_the_kernel_would_refuse_is_foreseen() {
-        let ask = |root: &tempfile::TempDir| foresee(&System { root: root.path() });
+        let ask = |root: &tempfile::TempDir| foresee(&System { root: root.path() }, true);
         let root = tree(ALL, INITIAL);
         assert_eq!(ask(&root), Ok(()));
 
@@ -273,7 +278,19 @@ mod tests {
             "CAP_BPF, CAP_PERFMON, CAP_SYSLOG are missing"
         );
         // CAP_SYS_ADMIN stands for CAP_BPF and CAP_PERFMON.
-        assert_eq!(lacking(1 << 21 | 1 << 12 | 1 << 34), Vec::<&str>::new());
+        assert_eq!(
+            lacking(1 << 21 | 1 << 12 | 1 << 34, true),
+            Vec::<&str>::new()
+        );
+        // Who has no more than those needs no other, but for another namespace or types of modules.
+        let few = 1 << 39 | 1 << 38 | 1 << 12 | 1 << 34;
+        assert_eq!(lacking(few, false), Vec::<&str>::new());
+        let root = tree(&format!("CapEff:\t{few:016x}\n"), INITIAL);
+        assert_eq!(ask(&root), Ok(()));
+        let missing = Err(Refusal::Capabilities(vec!["CAP_SYS_ADMIN"]));
+        assert_eq!(foresee(&System { root: root.path() }, false), missing);
+        fs::write(root.path().join("sys/kernel/btf/nf_conntrack"), "").unwrap();
+        assert_eq!(ask(&root), missing);
     }
 
     #[test]

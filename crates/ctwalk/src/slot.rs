@@ -8,11 +8,11 @@ use crate::filter::{GLANCES, Glance, STAGES};
 #[cfg(ctwalk_program)]
 pub(crate) mod layout {
     /// Bytes of a slot.
-    pub(crate) const SLOT: usize = 4016;
+    pub(crate) const SLOT: usize = 4040;
     /// Where the answer is.
     pub(crate) const ANSWER: usize = size_of::<super::Ask>();
     /// Where the tests are.
-    pub(crate) const TESTS: usize = 944;
+    pub(crate) const TESTS: usize = 968;
     /// Bytes of the region that takes a run's records.
     pub(crate) const REGION: usize = 256 * 1024;
 }
@@ -33,6 +33,11 @@ pub(crate) struct Ask {
     pub(crate) bare: u32,
     pub(crate) glances: [Glance; GLANCES],
     pub(crate) tests: TestsAt,
+    /// Of what is selected, less than this is counted and not copied; all is copied if 0.
+    pub(crate) floor: u64,
+    /// Which eight bytes of the record.
+    pub(crate) floor_at: u32,
+    pub(crate) behind: u32,
 }
 
 /// Which tests are of which [`Stage`](crate::filter::Stage).
@@ -50,14 +55,15 @@ pub(crate) struct Answer {
     pub(crate) state: u32,
     pub(crate) next: u32,
     pub(crate) used: u32,
-    pub(crate) records: u32,
+    /// Selected and not copied.
+    pub(crate) below: u32,
     pub(crate) again: u32,
     /// Nanoseconds.
     pub(crate) took: u32,
     pub(crate) nodes: u64,
 }
 
-const _: () = assert!(size_of::<Ask>() == 104 && size_of::<Answer>() == 32);
+const _: () = assert!(size_of::<Ask>() == 120 && size_of::<Answer>() == 32);
 
 /// How a run ended: `enum state`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,17 +1,18 @@
 //! A walk: a stream of entries.
 
 use std::collections::HashSet;
-use std::sync::{Arc, PoisonError};
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use ctnetlink::{Entry, Protocol};
+use ctnetlink::Entry;
 
 use crate::filter::Tests;
-use crate::id::Key;
+use crate::make::Maker;
 use crate::program::Slot;
-use crate::read::{Cursor, Filled, Reading};
-use crate::record::{More, Record, has};
+use crate::read::{Cursor, Filled, Reading, Summary};
+use crate::record::Record;
 use crate::refusal::Refusal;
 use crate::walker::Inner;
 
@@ -27,8 +28,34 @@ pub struct WalkOutcome {
     pub again: u64,
     /// How many nodes of chains were visited, of all namespaces: two an entry.
     pub nodes: u64,
+    /// How many selected entries were left out because they were below a [`Floor`](crate::Floor).
+    pub below: u64,
     /// The longest time for which a processor was held in one go, waiting for a resize included.
     pub longest: Duration,
+}
+
+impl WalkOutcome {
+    pub(crate) const NEW: Self = Self {
+        complete: true,
+        resizes: 0,
+        again: 0,
+        nodes: 0,
+        below: 0,
+        longest: Duration::ZERO,
+    };
+
+    /// Adds how the reading of one table went; whether there is another one to be read.
+    pub(crate) fn add(&mut self, summary: &Summary) -> bool {
+        self.again += summary.again;
+        self.nodes += summary.nodes;
+        self.longest = self.longest.max(Duration::from_nanos(summary.longest));
+        // What was read of a table that has gone is read again.
+        self.below = if summary.has_moved { 0 } else { summary.below };
+        let is_moved = summary.has_moved && self.resizes < MOST_RESIZES;
+        self.resizes += u32::from(is_moved);
+        self.complete &= is_moved || !summary.has_moved && !summary.has_gaps;
+        is_moved
+    }
 }
 
 /// A stream of entries, in no order.
@@ -41,7 +68,8 @@ pub struct Walk {
     filled: Option<Filled>,
     /// How far the filled slot has been read out.
     at: usize,
-    giver: Giver,
+    maker: Maker,
+    given: Given,
     outcome: WalkOutcome,
 }
 
@@ -56,7 +84,8 @@ impl Walk {
         is_nothing: bool,
     ) -> Result<Self, Refusal> {
         let mut walk = Self {
-            giver: Giver::new(&inner),
+            maker: Maker::new(&inner, true),
+            given: Given::default(),
             inner,
             tests,
             reading: None,
@@ -64,13 +93,7 @@ impl Walk {
             cursor: Cursor::default(),
             filled: None,
             at: 0,
-            outcome: WalkOutcome {
-                complete: true,
-                resizes: 0,
-                again: 0,
-                nodes: 0,
-                longest: Duration::ZERO,
-            },
+            outcome: WalkOutcome::NEW,
         };
         if is_nothing {
             walk.inner.end(slots);
@@ -78,7 +101,6 @@ impl Walk {
         }
         walk.spread(slots)?;
         walk.advance()?;
-        walk.prove()?;
         Ok(walk)
     }
 
@@ -92,9 +114,11 @@ impl Walk {
                 continue;
             };
             self.at = records.len() - rest.len();
-            match self.giver.write(&self.inner, record, more) {
-                Ok(true) => return Ok(Some(&self.giver.entry)),
-                Ok(false) => {}
+            match self.maker.make(&self.inner, record, more) {
+                Ok(true) if self.given.add(&self.maker.entry) => {
+                    return Ok(Some(&self.maker.entry));
+                }
+                Ok(_) => {}
                 Err(refusal) => return Err(self.fail(refusal)),
             }
         }
@@ -122,7 +146,14 @@ impl Walk {
         };
         let helpers = slots.len() / 2;
         let inner = Arc::clone(&self.inner);
-        let reading = Arc::new(Reading::new(inner, table, &self.tests, slots));
+        let reading = Arc::new(Reading::new(
+            inner,
+            table,
+            &self.tests,
+            None,
+            helpers as u32 + 1,
+            slots,
+        ));
         self.cursor = Cursor::default();
         for number in 0..helpers {
             reading.enter();
@@ -149,27 +180,20 @@ impl Walk {
             self.at = 0;
             match reading.next(&mut self.cursor) {
                 Ok(None) => {}
-                Ok(filled) => {
-                    self.filled = filled;
-                    return Ok(());
+                Ok(Some(filled)) => {
+                    let records = self.inner.program.records(&filled.slot, filled.used);
+                    let proved = self.maker.prove(&self.inner, records);
+                    self.filled = Some(filled);
+                    return proved.map_err(|refusal| self.fail(refusal));
                 }
                 Err(refusal) => return Err(self.fail(refusal)),
             }
             let summary = reading.summary();
             let slots = self.gather();
-            self.outcome.again += summary.again;
-            self.outcome.nodes += summary.nodes;
-            let longest = Duration::from_nanos(summary.longest);
-            self.outcome.longest = self.outcome.longest.max(longest);
-            if !summary.has_moved {
-                self.outcome.complete &= !summary.has_gaps;
-                self.inner.end(slots);
-            } else if self.outcome.resizes < MOST_RESIZES {
-                self.outcome.resizes += 1;
-                self.giver.begin_anew();
+            if self.outcome.add(&summary) {
+                self.given.begin_anew();
                 self.spread(slots)?;
             } else {
-                self.outcome.complete = false;
                 self.inner.end(slots);
             }
         }
@@ -191,25 +215,10 @@ impl Walk {
         slots
     }
 
-    /// Compares one entry with netlink's before any is given out.
-    fn prove(&mut self) -> Result<(), Refusal> {
-        if self.giver.key.is_some() {
-            return Ok(());
-        }
-        let Some(filled) = &self.filled else {
-            return Ok(());
-        };
-        let mut rest = self.inner.program.records(&filled.slot, filled.used);
-        for _ in 0..MOST_UNPROVED {
-            let Some((record, more, behind)) = Record::take(rest) else {
-                break;
-            };
-            if self.giver.compare(&self.inner, record, more)? {
-                return Ok(());
-            }
-            rest = behind;
-        }
-        Err(Refusal::Ids)
+    /// What was given out so far, for who wants the rest from elsewhere. The walk is over.
+    pub fn into_given(mut self) -> Given {
+        self.given.begin_anew();
+        std::mem::take(&mut self.given)
     }
 }
 
@@ -222,124 +231,54 @@ impl Drop for Walk {
     }
 }
 
-/// How many entries may be gone before one can be compared with netlink's.
-const MOST_UNPROVED: u32 = 64;
-
-/// Makes entries of records, each once.
-struct Giver {
-    key: Option<Key>,
-    /// Protocols of which an entry was compared with netlink's.
-    known: Box<[bool; 256]>,
-    unproved: u32,
-    entry: Entry,
-    /// Addresses of what this bucket has given.
-    bucket: Vec<u64>,
-    /// What was given out, should the table have to be read anew.
-    given: Vec<u64>,
-    /// What was given out of the tables before.
+/// What a walk has given out.
+///
+/// An entry is known by its id and its original tuple: whoever tells the same connection tells
+/// the same of both.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// Of the tables before, and of this one.
     before: HashSet<u64>,
+    now: Vec<u64>,
 }
 
-impl Giver {
-    fn new(inner: &Inner) -> Self {
-        let proof = inner.proof.lock().unwrap_or_else(PoisonError::into_inner);
-        Self {
-            key: proof.key(),
-            known: Box::new([false; 256]),
-            unproved: 0,
-            entry: Entry::blank(),
-            bucket: Vec::new(),
-            given: Vec::new(),
-            before: HashSet::new(),
-        }
+impl Given {
+    /// Whether an entry was given out before the table was read anew, by the walk or by others.
+    pub fn contains(&self, entry: &Entry) -> bool {
+        !self.before.is_empty() && self.before.contains(&mark(entry))
     }
 
-    /// Makes the entry; `false` if it was given out before.
+    /// Notes an entry; `false` if it is there already.
     #[inline]
-    fn write(
-        &mut self,
-        inner: &Inner,
-        record: &Record,
-        more: Option<&More>,
-    ) -> Result<bool, Refusal> {
-        let protocol = record.orig.protocol;
-        if self.known.get(usize::from(protocol)) != Some(&true) {
-            self.learn(inner, record, more)?;
-        }
-        let Some(key) = self.key else {
-            return Err(Refusal::Ids);
-        };
-        // An entry that dies and comes back while its bucket is read is seen twice.
-        if record.has & has::FIRST != 0 {
-            self.bucket.clear();
-        } else if self.bucket.contains(&record.address) {
-            return Ok(false);
-        }
-        self.bucket.push(record.address);
-
-        let id = key.id(record, inner.net);
-        let mark = record.address ^ u64::from(id) << 32;
+    fn add(&mut self, entry: &Entry) -> bool {
+        let mark = mark(entry);
         if !self.before.is_empty() && self.before.contains(&mark) {
-            return Ok(false);
+            return false;
         }
-        self.given.push(mark);
-        record.write(more, &mut self.entry);
-        self.entry.id = Some(id);
-        if record.secmark != 0 {
-            self.write_context(inner, record.secmark);
-        }
-        Ok(true)
-    }
-
-    #[cold]
-    fn write_context(&mut self, inner: &Inner, secmark: u32) {
-        let mut proof = inner.proof.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(context) = proof.context(&inner.client, secmark, &self.entry) {
-            self.entry.extra.get_or_insert_default().secctx = Some(context);
-        }
-    }
-
-    /// The first entry of a protocol.
-    #[cold]
-    fn learn(
-        &mut self,
-        inner: &Inner,
-        record: &Record,
-        more: Option<&More>,
-    ) -> Result<(), Refusal> {
-        let protocol = record.orig.protocol;
-        let is_known = {
-            let proof = inner.proof.lock().unwrap_or_else(PoisonError::into_inner);
-            proof.knows(Protocol(protocol))
-        };
-        if !is_known && !self.compare(inner, record, more)? {
-            self.unproved += 1;
-            if self.unproved < MOST_UNPROVED {
-                return Ok(());
-            }
-            self.unproved = 0;
-        }
-        if let Some(known) = self.known.get_mut(usize::from(protocol)) {
-            *known = true;
-        }
-        Ok(())
-    }
-
-    fn compare(
-        &mut self,
-        inner: &Inner,
-        record: &Record,
-        more: Option<&More>,
-    ) -> Result<bool, Refusal> {
-        let mut proof = inner.proof.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_proved = proof.compare(inner, record, more)?;
-        self.key = proof.key();
-        Ok(is_proved)
+        self.now.push(mark);
+        true
     }
 
     /// The table is read from its beginning again: what was given out is left out.
     fn begin_anew(&mut self) {
-        self.before.extend(self.given.drain(..));
-        self.bucket.clear();
+        self.before.extend(self.now.drain(..));
     }
+}
+
+/// An entry's id, and as many bits of its tuple.
+#[inline]
+fn mark(entry: &Entry) -> u64 {
+    let bits = |address: IpAddr| match address {
+        IpAddr::V4(address) => u64::from(address.to_bits()),
+        IpAddr::V6(address) => {
+            let bits = address.to_bits();
+            (bits as u64) ^ (bits >> 64) as u64
+        }
+    };
+    let (orig, mix) = (&entry.orig, 0x9e37_79b9_7f4a_7c15);
+    let ports = u64::from(orig.src_port().unwrap_or(0)) << 16
+        | u64::from(orig.dst_port().unwrap_or(0))
+        | u64::from(orig.protocol.0) << 32;
+    let mixed = (bits(orig.src).wrapping_mul(mix) ^ bits(orig.dst)).wrapping_mul(mix) ^ ports;
+    u64::from(entry.id.unwrap_or(0)) << 32 | mixed.wrapping_mul(mix) >> 32
 }

@@ -20,7 +20,7 @@ use crate::walk::Walk;
 ///
 /// The program is in the kernel for as long as this, or a walk of it, lives.
 pub struct Walker {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 pub(crate) struct Inner {
@@ -77,18 +77,23 @@ impl Walker {
         if !crate::IS_BUILT {
             return Err(Refusal::NotBuilt);
         }
-        foresee(&System::this())?;
-        // The caller's thread reads with one, each of the others with two: one is read out while
-        // the next is filled.
-        let slots = 2 * threads.clamp(1, MOST_THREADS) - 1;
-        let (program, slots) = Program::load(slots as u32)?;
         let enter = |error: &dyn std::fmt::Display| Refusal::System {
             what: "entering the namespace",
             error: error.to_string(),
         };
-        let net = namespace
-            .run(|| Ok(program.namespace()))
-            .map_err(|error| enter(&error))??;
+        let is_current = namespace.is_current().map_err(|error| enter(&error))?;
+        foresee(&System::this(), is_current)?;
+        // The caller's thread reads with one, each of the others with two: one is read out while
+        // the next is filled.
+        let slots = 2 * threads.clamp(1, MOST_THREADS) - 1;
+        let (program, slots) = Program::load(slots as u32)?;
+        let net = if is_current {
+            program.namespace()?
+        } else {
+            namespace
+                .run(|| Ok(program.namespace()))
+                .map_err(|error| enter(&error))??
+        };
         let table = locate::table(&program, buckets)?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -109,21 +114,22 @@ impl Walker {
     /// Reads the entries that a filter selects; perhaps more, for a filter that is too long for the
     /// program. One walk at a time.
     pub fn walk(&self, filter: &Filter) -> Result<Walk, Refusal> {
-        if self.inner.is_walking.swap(true, Ordering::Acquire) {
-            return Err(Refusal::Busy);
-        }
-        let mut slots = std::mem::take(
-            &mut *self
-                .inner
-                .slots
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
+        let mut slots = self.lend()?;
         let tests = Tests::of(filter);
         for slot in &mut slots {
             self.inner.program.put_tests(slot, &tests);
         }
         Walk::begin(Arc::clone(&self.inner), slots, tests, filter.is_nothing())
+    }
+
+    /// All slots, until [`Inner::end`].
+    pub(crate) fn lend(&self) -> Result<Vec<Slot>, Refusal> {
+        if self.inner.is_walking.swap(true, Ordering::Acquire) {
+            return Err(Refusal::Busy);
+        }
+        let mut slots = self.inner.slots.lock();
+        let slots = slots.as_mut().unwrap_or_else(|poison| poison.get_mut());
+        Ok(std::mem::take(slots))
     }
 }
 

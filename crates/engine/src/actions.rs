@@ -1,8 +1,6 @@
 //! What can be done to the table. Command line, contract and screens call these and print what
 //! comes out.
 
-use std::cmp::Ordering;
-
 use ctnetlink::{
     Change, Client, Direction, DumpOutcome, Entry, Error, ErrorKind, GlobalStats, Key, Labels,
     Masked, ProtoInfo, Protocol, Status, Table, TcpInfo, TcpState, Update,
@@ -10,10 +8,11 @@ use ctnetlink::{
 
 use query::Query;
 
+use crate::column::Sort;
 use crate::failure::Failure;
 use crate::group::Groups;
 use crate::session::Session;
-use crate::source::{Entries, Source};
+use crate::source::{Source, Wanted};
 use crate::top::Top;
 
 /// What reading the table found.
@@ -36,9 +35,14 @@ pub fn list(
     source: &Source,
     table: Table,
     query: &Query,
-    each: impl FnMut(&Entry) -> Result<Flow, Failure>,
+    mut each: impl FnMut(&Entry) -> Result<Flow, Failure>,
 ) -> Result<Listed, Failure> {
-    read(source.entries(table, query)?, query, each)
+    let mut selected = 0;
+    let outcome = source.stream(table, query, |entry| {
+        selected += 1;
+        each(entry)
+    })?;
+    Ok(Listed { selected, outcome })
 }
 
 /// Reads the selected entries and sets their counters to zero.
@@ -59,30 +63,17 @@ pub fn list_and_zero(
             ));
         }
     };
-    let dump = client.dump_and_zero(filter)?;
-    read(Entries::Kernel(Box::new(dump)), query, |entry| {
-        each(entry).map(|_| Flow::Continue(()))
-    })
-}
-
-fn read(
-    mut entries: Entries,
-    query: &Query,
-    mut each: impl FnMut(&Entry) -> Result<Flow, Failure>,
-) -> Result<Listed, Failure> {
-    let now = entries.now();
-    let mut selected = 0;
-    while let Some(entry) = entries.next_entry()? {
+    let mut dump = client.dump_and_zero(filter)?;
+    let (now, mut selected) = (crate::now(), 0);
+    while let Some(entry) = dump.next_entry()? {
         if query.matches(entry, now) {
             selected += 1;
-            if each(entry)?.is_break() {
-                break;
-            }
+            let _goes_on_anyway = each(entry)?;
         }
     }
     Ok(Listed {
         selected,
-        outcome: entries.outcome(),
+        outcome: dump.outcome(),
     })
 }
 
@@ -93,16 +84,44 @@ pub fn first(
     table: Table,
     query: &Query,
     limit: Option<usize>,
-    order: impl Fn(&Entry, &Entry) -> Ordering + Copy,
+    sort: Sort,
     progress: impl FnMut(u64),
 ) -> Result<(Vec<Entry>, Listed), Failure> {
-    let fresh = || (Top::new(limit, order), 0);
-    let ((top, selected), outcome) =
-        source.fold(table, query, progress, fresh, |(top, selected), entry| {
+    let floor = sort.floor();
+    let wanted = Wanted {
+        table,
+        floor: floor.as_ref(),
+        ..Wanted::of(query)
+    };
+    let folded = source.fold(
+        &wanted,
+        progress,
+        || {
+            (
+                Top::new(limit, |a: &Entry, b: &Entry| sort.compare(a, b)),
+                0,
+            )
+        },
+        |(top, selected), entry| {
             *selected += 1;
-            top.offer(entry);
-        })?;
-    Ok((top.into_sorted(), Listed { selected, outcome }))
+            if let Some(last) = top.offer(entry)
+                && let Some(floor) = &floor
+                && let Some(least) = sort.quantity(last)
+            {
+                floor.raise(least);
+            }
+        },
+        |(top, selected), (other, more)| {
+            *selected += more;
+            top.merge(other);
+        },
+    )?;
+    let (top, selected) = folded.value;
+    let listed = Listed {
+        selected: selected + folded.below,
+        outcome: folded.outcome,
+    };
+    Ok((top.into_sorted(), listed))
 }
 
 /// The entry of a key.
@@ -110,38 +129,58 @@ pub fn get(source: &Source, key: &Key) -> Result<Entry, Failure> {
     if let Source::Kernel(kernel) = source {
         return Ok(kernel.client().get(key)?);
     }
-    let mut entries = source.entries(Table::Conntrack, &Query::any())?;
-    while let Some(entry) = entries.next_entry()? {
+    let mut found = None;
+    source.stream(Table::Conntrack, &Query::any(), |entry| {
         let tuple = match key.direction {
             Direction::Original => &entry.orig,
             Direction::Reply => &entry.reply,
         };
-        if *tuple == key.tuple && entry.zone.id == key.zone.id {
-            return Ok(entry.clone());
-        }
-    }
-    Err(Failure::new(
-        "not-found",
-        "no such entry is in the saved table",
-        "see what is there: tracklight list --from FILE",
-    ))
+        Ok(if *tuple == key.tuple && entry.zone.id == key.zone.id {
+            found = Some(entry.clone());
+            Flow::Break(())
+        } else {
+            Flow::Continue(())
+        })
+    })?;
+    found.ok_or_else(|| {
+        Failure::new(
+            "not-found",
+            "no such entry is in the saved table",
+            "see what is there: tracklight list --from FILE",
+        )
+    })
 }
 
 /// Counts the selected entries.
 pub fn count(source: &Source, query: &Query, progress: impl FnMut(u64)) -> Result<Listed, Failure> {
-    let step = |count: &mut u64, _: &Entry| *count += 1;
-    let (selected, outcome) = source.fold(Table::Conntrack, query, progress, || 0, step)?;
-    Ok(Listed { selected, outcome })
+    let folded = source.fold(
+        &Wanted::of(query).without_ids(),
+        progress,
+        || 0,
+        |count, _| *count += 1,
+        |count, more| *count += more,
+    )?;
+    Ok(Listed {
+        selected: folded.value,
+        outcome: folded.outcome,
+    })
 }
 
 /// Puts the selected entries into groups. `progress` is told how many have been read.
 pub fn group(
     source: &Source,
     query: &Query,
-    fresh: impl Fn() -> Groups,
+    fresh: impl Fn() -> Groups + Sync,
     progress: impl FnMut(u64),
 ) -> Result<(Groups, DumpOutcome), Failure> {
-    source.fold(Table::Conntrack, query, progress, fresh, Groups::add)
+    let folded = source.fold(
+        &Wanted::of(query).without_ids(),
+        progress,
+        fresh,
+        Groups::add,
+        |groups, others| groups.merge(&others),
+    )?;
+    Ok((folded.value, folded.outcome))
 }
 
 /// How full the table is: entries of this namespace and the limit.
@@ -221,20 +260,23 @@ pub struct Named {
 /// Reads the names of the selected entries. `progress` is told how many have been read.
 pub fn keys(source: &Source, query: &Query, progress: impl FnMut(u64)) -> Result<Named, Failure> {
     let session = Session::own();
-    let fresh = || (Vec::new(), None);
-    let ((keys, own_session), outcome) = source.fold(
-        Table::Conntrack,
-        query,
+    let folded = source.fold(
+        &Wanted::of(query),
         progress,
-        fresh,
+        || (Vec::new(), None),
         |(keys, own), entry| {
             keys.push(entry.key());
             *own = own.or(session.filter(|session| session.is(entry)));
         },
+        |(keys, own), (mut more, other)| {
+            keys.append(&mut more);
+            *own = own.or(other);
+        },
     )?;
+    let (keys, own_session) = folded.value;
     Ok(Named {
         own_session,
-        ..Named::new(keys, outcome)
+        ..Named::new(keys, folded.outcome)
     })
 }
 
@@ -320,9 +362,8 @@ pub fn update(
     progress: impl FnMut(u64),
 ) -> Result<Changed, Failure> {
     let client = source.client()?;
-    let (mut changes, outcome) = source.fold(
-        Table::Conntrack,
-        query,
+    let folded = source.fold(
+        &Wanted::of(query),
         |_| {},
         Vec::new,
         |changes, entry| {
@@ -331,7 +372,9 @@ pub fn update(
                 can_have(edit, entry).then(|| edit.update(entry)),
             ));
         },
+        |changes: &mut Vec<_>, mut more| changes.append(&mut more),
     )?;
+    let (mut changes, outcome) = (folded.value, folded.outcome);
     changes.sort_unstable_by_key(|(key, _)| *key);
     changes.dedup_by_key(|(key, _)| *key);
     let selected = changes.len();

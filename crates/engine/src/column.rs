@@ -4,6 +4,7 @@ use std::cmp::{Ordering, Reverse};
 use std::net::IpAddr;
 
 use ctnetlink::{Counters, Entry, L4, Status, Tuple};
+use ctwalk::{Floor, Number};
 
 use crate::render::{push_address, push_number};
 
@@ -271,6 +272,19 @@ impl Column {
         by_value.then_with(|| (&a.orig, a.zone, a.id).cmp(&(&b.orig, b.zone, b.id)))
     }
 
+    /// What a sum of packets or bytes is called where only the largest are read.
+    const fn counter(self) -> Option<Number> {
+        Some(match self {
+            Self::Bytes => Number::Bytes,
+            Self::BytesOrig => Number::BytesOrig,
+            Self::BytesReply => Number::BytesReply,
+            Self::Packets => Number::Packets,
+            Self::PacketsOrig => Number::PacketsOrig,
+            Self::PacketsReply => Number::PacketsReply,
+            _ => return None,
+        })
+    }
+
     fn quantity(self, entry: &Entry, now: u64) -> Option<u64> {
         let counter = |counters: Option<Counters>, pick: fn(Counters) -> u64| counters.map(pick);
         match self {
@@ -425,6 +439,35 @@ pub fn push_duration(out: &mut Vec<u8>, seconds: u64) {
         }
         push_number(out, count);
         push_str(out, unit);
+    }
+}
+
+/// An order of entries: by a column, forwards or backwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sort {
+    /// The column.
+    pub column: Column,
+    /// Whether the last comes first.
+    pub reverse: bool,
+    /// The time by which ages are measured, in nanoseconds since the epoch.
+    pub now: u64,
+}
+
+impl Sort {
+    /// Which of two entries comes first.
+    pub fn compare(&self, a: &Entry, b: &Entry) -> Ordering {
+        let order = self.column.compare(a, b, self.now);
+        if self.reverse { order.reverse() } else { order }
+    }
+
+    /// Where the largest sums of packets or bytes come first: what is too small need not be read.
+    pub(crate) fn floor(&self) -> Option<Floor> {
+        let counter = self.column.counter().filter(|_| !self.reverse)?;
+        Floor::of(counter)
+    }
+
+    pub(crate) fn quantity(&self, entry: &Entry) -> Option<u64> {
+        self.column.quantity(entry, self.now)
     }
 }
 

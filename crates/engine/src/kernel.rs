@@ -3,12 +3,12 @@
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use ctnetlink::{Client, DumpRequest, Namespace, Table};
-use ctwalk::{Refusal, Walker};
+use ctnetlink::{Client, DumpRequest, Entry, Namespace, Table};
+use ctwalk::{Refusal, WalkOutcome, Walker, Wish};
 use query::Query;
 
 use crate::failure::Failure;
-use crate::source::Entries;
+use crate::source::{Entries, Wanted};
 
 /// In which way the table is to be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub enum Way {
 pub struct Reading {
     /// `netlink` or `bpf`.
     pub by: &'static str,
-    /// Why it was not by BPF: a code and words.
+    /// Why it was not by BPF, or not to the end: a code and words.
     pub because: Option<(&'static str, String)>,
 }
 
@@ -86,33 +86,87 @@ impl Kernel {
     pub(crate) fn entries(&self, table: Table, query: &Query) -> Result<Entries, Failure> {
         // Ages are by one time, here and in the program.
         let now = crate::now();
-        let because = match self.walk(table, query, now) {
+        let walk = self
+            .walker(table, query)
+            .and_then(|walker| Ok(walker.walk(&query.walk_filter(now))?));
+        match walk {
             Ok(walk) => {
                 self.note("bpf", None);
-                return Ok(Entries::Walked(Box::new(walk), now));
+                Ok(Entries::Walked(Box::new(walk), now))
             }
-            Err(because) => because,
+            Err(because) => {
+                self.without_walk(because)?;
+                self.dump(table, query)
+            }
+        }
+    }
+
+    /// Reads the selected entries into values, one a thread; `None` if it has to be netlink that
+    /// tells them.
+    pub(crate) fn fold<S: Send>(
+        &self,
+        wanted: &Wanted<'_>,
+        progress: impl FnMut(u64),
+        fresh: impl Fn() -> S + Sync,
+        step: impl Fn(&mut S, &Entry) + Sync,
+    ) -> Result<Folded<S>, Because> {
+        let now = crate::now();
+        let query = wanted.query;
+        let step = |state: &mut S, entry: &Entry| {
+            if query.matches(entry, now) {
+                step(state, entry);
+            }
         };
+        let walker = self.walker(wanted.table, query)?;
+        let filter = query.walk_filter(now);
+        // What is left out by its size must have been selected by all else.
+        let floor = wanted.floor.filter(|_| query.is_exact_in_walk());
+        let wish = Wish {
+            with_ids: wanted.with_ids || query.asks_for_ids(),
+            floor: floor.cloned(),
+        };
+        let folded = walker.fold(&filter, &wish, progress, fresh, step)?;
+        if !folded.1.complete && self.way == Way::Auto {
+            return Err(Because::Gaps);
+        }
+        self.note("bpf", None);
+        Ok(folded)
+    }
+
+    /// Notes why the table is read over netlink; an error where it must not be. What a walk refused
+    /// once it will refuse again.
+    pub(crate) fn without_walk(&self, because: Because) -> Result<(), Failure> {
+        if let Because::Refused(refusal) = &because
+            // Another walk is over soon.
+            && *refusal != Refusal::Busy
+        {
+            *self.distrust.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal.clone());
+        }
         if self.way == Way::Bpf {
             return Err(because.into());
         }
         self.note("netlink", because.told());
+        Ok(())
+    }
+
+    /// Reads a list over netlink.
+    pub(crate) fn dump(&self, table: Table, query: &Query) -> Result<Entries, Failure> {
         let filters = query.filters().to_vec();
         let dump = self.client.dump(&DumpRequest { table, filters })?;
         Ok(Entries::Kernel(Box::new(dump)))
     }
 
-    /// No walk is tried any more: one went wrong. Whether netlink may do it instead.
-    pub(crate) fn distrust(&self, refusal: Refusal) -> bool {
-        *self.distrust.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
-        self.way != Way::Bpf
+    /// Whether a walk that is not complete is to be made so over netlink.
+    pub(crate) fn is_auto(&self) -> bool {
+        self.way == Way::Auto
     }
 
     fn note(&self, by: &'static str, because: Option<(&'static str, String)>) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Reading { by, because };
     }
 
-    fn walk(&self, table: Table, query: &Query, now: u64) -> Result<ctwalk::Walk, Because> {
+    /// What walks the table, where that is possible and faster.
+    fn walker(&self, table: Table, query: &Query) -> Result<&Walker, Because> {
         if self.way == Way::Netlink {
             return Err(Because::Asked);
         }
@@ -139,16 +193,7 @@ impl Kernel {
             };
             Walker::open(&namespace.map_err(failed)?, client.map_err(failed)?)
         });
-        match walker {
-            Ok(walker) => walker.walk(&query.walk_filter(now)).map_err(|refusal| {
-                // Another walk is over soon; what went wrong otherwise would again.
-                if refusal != Refusal::Busy {
-                    self.distrust(refusal.clone());
-                }
-                refusal.into()
-            }),
-            Err(refusal) => Err(refusal.clone().into()),
-        }
+        walker.as_ref().map_err(|refusal| refusal.clone().into())
     }
 
     /// Whether netlink would take longer than it takes to load the program.
@@ -174,12 +219,16 @@ impl Kernel {
 }
 
 /// Why the table is not read by BPF.
-enum Because {
+pub(crate) enum Because {
     Asked,
     List,
     Small(u32),
+    Gaps,
     Refused(Refusal),
 }
+
+/// Values, one a thread, and how the walk went.
+type Folded<S> = (Vec<S>, WalkOutcome);
 
 impl Because {
     fn told(&self) -> Option<(&'static str, String)> {
@@ -189,6 +238,10 @@ impl Because {
             Self::Small(entries) => (
                 "small",
                 format!("{entries} entries are read faster so than a BPF program is loaded"),
+            ),
+            Self::Gaps => (
+                "gaps",
+                "the walk could not be made whole, for the table changed too much".to_owned(),
             ),
             Self::Refused(refusal) => (refusal.code(), refusal.to_string()),
         })

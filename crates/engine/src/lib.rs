@@ -19,7 +19,7 @@ pub mod top;
 pub mod undo;
 pub mod vocabulary;
 
-pub use column::{Column, Style};
+pub use column::{Column, Sort, Style};
 pub use config::Config;
 pub use failure::Failure;
 pub use kernel::{Kernel, Way};

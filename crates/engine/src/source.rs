@@ -1,11 +1,13 @@
 //! Where entries are read from.
 
+use std::ops::ControlFlow;
+
 use ctnetlink::{Client, Dump, DumpOutcome, Entry, Table};
-use ctwalk::{Refusal, Walk};
+use ctwalk::{Floor, Refusal, Walk, WalkOutcome};
 use query::Query;
 
 use crate::failure::Failure;
-use crate::kernel::{Kernel, Reading};
+use crate::kernel::{Because, Kernel, Reading};
 use crate::saved::{Header, Rereadable, Saved};
 
 /// A table that can be read.
@@ -61,7 +63,7 @@ impl Source {
     }
 
     /// Reads a list of entries; at least those that a query selects.
-    pub fn entries(&self, table: Table, query: &Query) -> Result<Entries, Failure> {
+    fn entries(&self, table: Table, query: &Query) -> Result<Entries, Failure> {
         match self {
             Self::Kernel(kernel) => kernel.entries(table, query),
             Self::Saved(file) if table == Table::Conntrack => {
@@ -75,42 +77,147 @@ impl Source {
         }
     }
 
-    /// Reads the selected entries into a value, beginning anew with a fresh one when the table
-    /// changed under the reading. `progress` is told how many have been read.
-    pub fn fold<S>(
+    /// Reads the selected entries one by one, as they come.
+    ///
+    /// What has been given out cannot be taken back, so an interrupted dump is not begun anew: the
+    /// outcome says that it is not complete. Where a walk comes to no good end, netlink tells the rest.
+    pub fn stream(
         &self,
         table: Table,
         query: &Query,
+        mut each: impl FnMut(&Entry) -> Result<ControlFlow<()>, Failure>,
+    ) -> Result<DumpOutcome, Failure> {
+        let mut entries = self.entries(table, query)?;
+        let because = match entries.feed(query, &mut each) {
+            Ok(flow) if flow.is_break() || entries.outcome().complete => {
+                return Ok(entries.outcome());
+            }
+            Ok(_) => Because::Gaps,
+            Err(Fault::Walk(refusal)) => refusal.into(),
+            Err(Fault::Other(failure)) => return Err(failure),
+        };
+        let outcome = entries.outcome();
+        match (self, entries) {
+            (Self::Kernel(kernel), Entries::Walked(walk, _)) => {
+                if matches!(because, Because::Gaps) && !kernel.is_auto() {
+                    return Ok(outcome);
+                }
+                kernel.without_walk(because)?;
+                let given = walk.into_given();
+                let mut rest = kernel.dump(table, query)?;
+                let _whole = rest.feed(query, |entry| {
+                    if given.contains(entry) {
+                        Ok(ControlFlow::Continue(()))
+                    } else {
+                        each(entry)
+                    }
+                })?;
+                Ok(rest.outcome())
+            }
+            _ => Ok(outcome),
+        }
+    }
+
+    /// Reads the selected entries into a value, on several threads where that is faster: each has a
+    /// `fresh` one, `step` adds an entry, `merge` what another thread has. It begins anew when
+    /// the table changed under the reading. `progress` is told how many have been read.
+    pub fn fold<S: Send>(
+        &self,
+        wanted: &Wanted<'_>,
         mut progress: impl FnMut(u64),
-        fresh: impl Fn() -> S,
-        mut step: impl FnMut(&mut S, &Entry),
-    ) -> Result<(S, DumpOutcome), Failure> {
+        fresh: impl Fn() -> S + Sync,
+        step: impl Fn(&mut S, &Entry) + Sync,
+        merge: impl Fn(&mut S, S),
+    ) -> Result<Folded<S>, Failure> {
+        let Wanted { table, query, .. } = *wanted;
+        if let Self::Kernel(kernel) = self {
+            match kernel.fold(wanted, &mut progress, &fresh, &step) {
+                Ok((states, outcome)) => {
+                    let all = states.into_iter().reduce(|mut all, state| {
+                        merge(&mut all, state);
+                        all
+                    });
+                    return Ok(Folded {
+                        value: all.unwrap_or_else(fresh),
+                        below: outcome.below,
+                        outcome: walked(outcome),
+                    });
+                }
+                Err(because) => kernel.without_walk(because)?,
+            }
+        }
         let mut attempt = 1;
         loop {
-            let mut state = fresh();
-            let mut entries = self.entries(table, query)?;
-            match entries.feed(query, &mut progress, |entry| step(&mut state, entry)) {
-                Err(Fault::Walk(refusal)) if self.can_do_without_walk(&refusal) => continue,
-                Err(fault) => return Err(fault.into()),
-                Ok(()) => {}
-            }
-            if entries.outcome().complete || !entries.changes() || attempt >= ATTEMPTS {
-                return Ok((state, entries.outcome()));
+            let (mut state, mut read) = (fresh(), 0);
+            let mut entries = match self {
+                Self::Kernel(kernel) => kernel.dump(table, query)?,
+                Self::Saved(_) => self.entries(table, query)?,
+            };
+            let _whole = entries.feed(query, |entry| {
+                read += 1;
+                progress(read);
+                step(&mut state, entry);
+                Ok(ControlFlow::Continue(()))
+            })?;
+            let is_final = matches!(self, Self::Saved(_)) || attempt >= ATTEMPTS;
+            if entries.outcome().complete || is_final {
+                return Ok(Folded {
+                    value: state,
+                    below: 0,
+                    outcome: entries.outcome(),
+                });
             }
             attempt += 1;
         }
     }
+}
 
-    fn can_do_without_walk(&self, refusal: &Refusal) -> bool {
-        match self {
-            Self::Kernel(kernel) => kernel.distrust(refusal.clone()),
-            Self::Saved(_) => false,
+/// A value that was made of entries.
+#[derive(Debug)]
+pub struct Folded<S> {
+    /// The value.
+    pub value: S,
+    /// How many selected entries were left out because they are below the floor.
+    pub below: u64,
+    /// How the reading went.
+    pub outcome: DumpOutcome,
+}
+
+/// What is to be read into a value.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The list.
+    pub table: Table,
+    /// Selects entries.
+    pub query: &'a Query,
+    /// Whether entries need their ids, beyond what the query asks of them.
+    pub with_ids: bool,
+    /// Which number must be how large, if only the largest are wanted.
+    pub floor: Option<&'a Floor>,
+}
+
+impl<'a> Wanted<'a> {
+    /// Connections with all that is known of them.
+    pub const fn of(query: &'a Query) -> Self {
+        Self {
+            table: Table::Conntrack,
+            query,
+            with_ids: true,
+            floor: None,
+        }
+    }
+
+    /// The same without their ids, which is faster.
+    pub const fn without_ids(self) -> Self {
+        Self {
+            with_ids: false,
+            ..self
         }
     }
 }
 
 /// A stream of entries.
-pub enum Entries {
+pub(crate) enum Entries {
     /// From the kernel over netlink.
     Kernel(Box<Dump>),
     /// From the kernel by BPF, and the time by which the program compared ages.
@@ -120,12 +227,6 @@ pub enum Entries {
 }
 
 impl Entries {
-    /// The next entry, `None` at the end. After an error the stream is over: what came before it
-    /// is true but not all.
-    pub fn next_entry(&mut self) -> Result<Option<&Entry>, Failure> {
-        Ok(self.next()?)
-    }
-
     fn next(&mut self) -> Result<Option<&Entry>, Fault> {
         match self {
             Self::Kernel(dump) => dump
@@ -136,32 +237,30 @@ impl Entries {
         }
     }
 
+    /// Gives the selected entries to `each`, until it says that it is enough.
     fn feed(
         &mut self,
         query: &Query,
-        mut progress: impl FnMut(u64),
-        mut step: impl FnMut(&Entry),
-    ) -> Result<(), Fault> {
-        let (now, mut read) = (self.now(), 0);
+        mut each: impl FnMut(&Entry) -> Result<ControlFlow<()>, Failure>,
+    ) -> Result<ControlFlow<()>, Fault> {
+        let now = match self {
+            Self::Kernel(_) => crate::now(),
+            Self::Walked(_, now) => *now,
+            Self::Saved(saved) => saved.now(),
+        };
         while let Some(entry) = self.next()? {
-            read += 1;
-            progress(read);
-            if query.matches(entry, now) {
-                step(entry);
+            if query.matches(entry, now) && each(entry).map_err(Fault::Other)?.is_break() {
+                return Ok(ControlFlow::Break(()));
             }
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
     /// How it went so far; final at the end.
-    pub fn outcome(&self) -> DumpOutcome {
+    fn outcome(&self) -> DumpOutcome {
         match self {
             Self::Kernel(dump) => dump.outcome(),
-            Self::Walked(walk, _) => DumpOutcome {
-                complete: walk.outcome().complete,
-                requests: 1,
-                fallbacks: 0,
-            },
+            Self::Walked(walk, _) => walked(walk.outcome()),
             Self::Saved(saved) => DumpOutcome {
                 complete: saved.end().and_then(|end| end.complete).unwrap_or(true),
                 requests: 0,
@@ -169,19 +268,13 @@ impl Entries {
             },
         }
     }
+}
 
-    /// The time by which ages are measured.
-    pub fn now(&self) -> u64 {
-        match self {
-            Self::Kernel(_) => crate::now(),
-            Self::Walked(_, now) => *now,
-            Self::Saved(saved) => saved.now(),
-        }
-    }
-
-    /// Whether reading it again could give something else.
-    const fn changes(&self) -> bool {
-        matches!(self, Self::Kernel(_) | Self::Walked(..))
+fn walked(outcome: WalkOutcome) -> DumpOutcome {
+    DumpOutcome {
+        complete: outcome.complete,
+        requests: 1,
+        fallbacks: 0,
     }
 }
 

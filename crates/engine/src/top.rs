@@ -33,18 +33,35 @@ impl<F: Fn(&Entry, &Entry) -> Ordering + Copy> Top<F> {
         }
     }
 
-    /// Offers an entry.
-    pub fn offer(&mut self, entry: &Entry) {
+    /// Offers an entry. Gives the last of those that are kept, if it is another one now and no more
+    /// are kept without one being dropped.
+    pub fn offer(&mut self, entry: &Entry) -> Option<&Entry> {
         let order = self.order;
         if self.heap.len() < self.limit {
             self.heap.push(Kept {
                 entry: entry.clone(),
                 order,
             });
-        } else if let Some(mut last) = self.heap.peek_mut()
-            && order(entry, &last.entry) == Ordering::Less
-        {
+        } else {
+            let mut last = self.heap.peek_mut()?;
+            if order(entry, &last.entry) != Ordering::Less {
+                return None;
+            }
             last.entry.clone_from(entry);
+        }
+        let is_full = self.heap.len() == self.limit;
+        let last = self.heap.peek().filter(|_| is_full);
+        last.map(|last| &last.entry)
+    }
+
+    /// Offers what another one has kept.
+    pub fn merge(&mut self, other: Self) {
+        for kept in other.heap {
+            if self.heap.len() < self.limit {
+                self.heap.push(kept);
+            } else {
+                self.offer(&kept.entry);
+            }
         }
     }
 
@@ -104,7 +121,9 @@ mod tests {
             let all: Vec<Entry> =
                 timeouts.iter().zip(0u16..).map(|(&timeout, port)| entry(timeout, port)).collect();
             let mut top = Top::new(Some(limit), order);
-            all.iter().for_each(|entry| top.offer(entry));
+            for entry in &all {
+                top.offer(entry);
+            }
             let mut sorted = all;
             sorted.sort_by(order);
             sorted.truncate(limit);

@@ -78,6 +78,13 @@ pub(crate) fn is_exact(node: Option<&Node>, filters: &[Filter]) -> bool {
     rest(node, &sent).is_none()
 }
 
+/// Whether the BPF program assures all of a query.
+pub(crate) fn is_exact_in_walk(query: &Query) -> bool {
+    let walk = walk::alternatives(&query.expr());
+    let copied: Vec<Expr> = walk.iter().map(walk::expr_of).collect();
+    walk_rest(query, &copied).is_none()
+}
+
 /// How many conditions are compared with how many alternatives, taken together. A person's query has
 /// fewer.
 const MOST_COMPARED: usize = 1024;

@@ -63,6 +63,15 @@ impl Expr {
         })
     }
 
+    /// Whether a number is compared.
+    pub(crate) fn has(&self, scalar: Scalar) -> bool {
+        match self {
+            Self::Test(Test::Value(of, _)) => *of == scalar,
+            Self::And(parts) | Self::Or(parts) => parts.iter().any(|part| part.has(scalar)),
+            _ => false,
+        }
+    }
+
     /// All of them. What speaks of the same number becomes one test.
     pub(crate) fn and(parts: Vec<Self>) -> Self {
         let mut sets: BTreeMap<Scalar, Vec<Set>> = BTreeMap::new();

@@ -60,6 +60,7 @@ pub use vocabulary::{LocalAddresses, MarkNames, Vocabulary};
 
 use expr::Expr;
 use predicate::Predicate;
+use scalar::Scalar;
 use syntax::Node;
 
 /// A query that has been understood.
@@ -71,6 +72,7 @@ pub struct Query {
     is_any: bool,
     filters: Vec<Filter>,
     predicate: Predicate,
+    asks_for_ids: bool,
 }
 
 impl Query {
@@ -87,6 +89,7 @@ impl Query {
             is_any: cases::is_impossible(&expr.clone().negated()),
             filters: plan::filters(&expr),
             predicate: Predicate::new(&expr),
+            asks_for_ids: expr.has(Scalar::Id),
             node,
         }
     }
@@ -109,6 +112,7 @@ impl Query {
             is_any: true,
             filters: vec![Filter::any()],
             predicate: Predicate::Always,
+            asks_for_ids: false,
         }
     }
 
@@ -144,6 +148,16 @@ impl Query {
     /// away.
     pub fn walk_filter(&self, now: u64) -> ctwalk::Filter {
         walk::filter(&walk::alternatives(&self.expr()), now)
+    }
+
+    /// Whether the BPF program copies exactly what the query selects. Of ages it copies a little more.
+    pub fn is_exact_in_walk(&self) -> bool {
+        explain::is_exact_in_walk(self)
+    }
+
+    /// Whether ids of entries are compared.
+    pub const fn asks_for_ids(&self) -> bool {
+        self.asks_for_ids
     }
 
     fn expr(&self) -> Expr {

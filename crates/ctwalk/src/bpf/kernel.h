@@ -3,7 +3,8 @@
  * What the programs need of the kernel: helpers, kernel functions, and the fields that are read,
  * by name only. Where a field lies is written into the programs when they are loaded, from the
  * running kernel's own type information (CO-RE); a field that is not there refuses the load,
- * unless it is asked for with has_field() first.
+ * unless it is asked for with has_field() first. The types that the programs begin with are named in
+ * types.rs too.
  */
 #pragma once
 
@@ -33,7 +34,6 @@ static long (*const bpf_loop)(u32 times, void *callback, void *context, u64 flag
 #define size_of_field(type, field) __builtin_preserve_field_info(((type *)0)->field, 1)
 #define has_field(type, field) __builtin_preserve_field_info(((type *)0)->field, 2)
 #define size_of(type) __builtin_preserve_type_info(*(type *)0, 1)
-#define type_id(type) __builtin_btf_type_id(*(type *)0, 1)
 #define enum_value(type, value) __builtin_preserve_enum_value(*(type *)value, 1)
 #define has_enum_value(type, value) __builtin_preserve_enum_value(*(type *)value, 0)
 
@@ -57,15 +57,6 @@ struct bpf_ct_opts {
 	u8 l4proto;
 	u8 dir;
 	u8 reserved[2];
-};
-
-/*
- * A structure of words that every kernel has. Memory is read in place as this, whatever it is:
- * bpf_rdonly_cast() takes types of the kernel itself only, and where nf_conntrack is a module, some
- * of the table's are in the type information of modules, each with a number of its own.
- */
-struct timespec64 {
-	s64 tv_sec;
 };
 
 struct nf_conn;

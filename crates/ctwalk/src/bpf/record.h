@@ -133,24 +133,27 @@ struct slot {
 	u32 bare; /* protocols of which this kernel keeps no state */
 	struct glance glances[GLANCES];
 	u32 first_test[STAGES], tests_of[STAGES]; /* none where a stage asks no more than the last */
+	u64 floor;    /* of what is selected, what is less than this is counted and not copied */
+	u32 floor_at; /* which eight bytes of the record */
+	u32 behind;
 	/* Answered. */
 	u32 state, next;
 	u32 used; /* bytes of the region */
-	u32 records;
+	u32 below; /* selected and not copied */
 	u32 again; /* buckets that were read again */
 	u32 took;  /* nanoseconds */
 	u64 nodes;
 	/* Kept. */
 	u64 node, deadline, checked;
-	u32 bucket, begun, tries, unlooked;
-	u32 jiffies, first, fetched, looked;
+	u32 bucket, begun, begun_below, tries;
+	u32 unlooked, jiffies, first, fetched, looked, rest;
 	u64 heads[BUCKETS_AT_ONCE], touched[BUCKETS_AT_ONCE];
 	u8 ct[RAW_CT]; /* the nf_conn as it was copied */
 	struct test tests[MOST_TESTS];
 };
 
-_Static_assert(sizeof(struct slot) == 4016, "slot.rs says the same");
-_Static_assert(__builtin_offsetof(struct slot, state) == 104, "slot.rs says the same");
-_Static_assert(__builtin_offsetof(struct slot, tests) == 944, "slot.rs says the same");
+_Static_assert(sizeof(struct slot) == 4040, "slot.rs says the same");
+_Static_assert(__builtin_offsetof(struct slot, state) == 120, "slot.rs says the same");
+_Static_assert(__builtin_offsetof(struct slot, tests) == 968, "slot.rs says the same");
 
 #define REGION (256 * 1024)

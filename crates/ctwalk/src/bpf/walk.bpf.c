@@ -7,8 +7,11 @@
 
 char _license[] SEC("license") = "Dual MIT/GPL";
 
-/* Whether memory is read in place, with bpf_rdonly_cast(), or through a helper. */
-const volatile u8 in_place SEC(".rodata");
+/*
+ * Number of struct timespec64, two words, among the kernel's types: memory is read in place as that,
+ * with bpf_rdonly_cast(). 0: it is read through a helper.
+ */
+const volatile u32 words SEC(".rodata");
 
 /* Slots and their regions are as many as user space makes them. */
 struct {
@@ -86,15 +89,15 @@ int peek(struct peeked *context)
 /* --- Reading ---------------------------------------------------------------- */
 
 /* At most eight bytes, which is what the verifier knows to be there. */
-#define in_place_at(type, address)                                                              \
-	(*(type *)bpf_rdonly_cast((void *)(address), type_id(struct timespec64)))
+#define in_place_as(words_, type, address) (*(type *)bpf_rdonly_cast((void *)(address), words_))
 
 /* A number at a kernel address. In place it costs an instruction or two, else a call. */
 #define number(type, address, field)                                                            \
 	({                                                                                      \
 		typeof(((type *)0)->field) number_ = 0;                                         \
-		if (in_place)                                                                   \
-			number_ = in_place_at(typeof(number_),                                  \
+		u32 words_ = words;                                                             \
+		if (words_)                                                                     \
+			number_ = in_place_as(words_, typeof(number_),                                  \
 					      (address) + offset_of(type, field));              \
 		else                                                                            \
 			bpf_probe_read_kernel(&number_, sizeof(number_),                        \
@@ -122,8 +125,10 @@ struct reading {
 /* The node behind a node. */
 static ALWAYS_INLINE void follow(volatile u64 *to, u64 node)
 {
-	if (in_place)
-		*to = in_place_at(u64, node + offset_of(struct nf_conn, tuplehash[0].hnnode.next) -
+	u32 words_ = words;
+
+	if (words_)
+		*to = in_place_as(words_, u64, node + offset_of(struct nf_conn, tuplehash[0].hnnode.next) -
 					       offset_of(struct nf_conn, tuplehash));
 	else if (bpf_probe_read_kernel((void *)to, sizeof(*to), (void *)node))
 		*to = 0;
@@ -443,9 +448,10 @@ static ALWAYS_INLINE u32 write_more(struct slot *slot, struct record *record, st
 static ALWAYS_INLINE u64 word_at(u64 address)
 {
 	u64 word = 0;
+	u32 words_ = words;
 
-	if (in_place)
-		word = in_place_at(u64, address);
+	if (words_)
+		word = in_place_as(words_, u64, address);
 	else
 		bpf_probe_read_kernel(&word, sizeof(word), (void *)address);
 	return word;
@@ -476,17 +482,27 @@ static ALWAYS_INLINE int is_same(struct slot *slot, struct record *record, u64 n
 static ALWAYS_INLINE int is_worth_copying(struct glance *glance, u64 ct)
 {
 	u64 word = ct + offset_of(struct nf_conn, tuplehash[0].tuple) + glance->offset;
-	u32 now = 0;
+	u32 now = 0, words_ = words;
 
 	if (!glance->mask)
 		return 1;
 	if (glance->is_reply)
 		word += size_of_field(struct nf_conn, tuplehash) / 2;
-	if (in_place)
-		now = in_place_at(u32, word);
+	if (words_)
+		now = in_place_as(words_, u32, word);
 	else
 		bpf_probe_read_kernel(&now, sizeof(now), (void *)word);
 	return (now & glance->mask) == glance->value;
+}
+
+/* Whether enough larger ones are known. */
+static ALWAYS_INLINE int is_below(struct slot *slot, struct record *record)
+{
+	u32 at = slot->floor_at;
+
+	if (at > sizeof(struct record) - sizeof(u64))
+		return 0;
+	return *(u64 *)((u8 *)record + at) < slot->floor;
 }
 
 /* Writes the record of an entry, if it is one of this namespace and selected. */
@@ -566,11 +582,14 @@ static ALWAYS_INLINE enum turn take(struct reading *reading, u64 node)
 
 	if (!is_selected(reading, STAGE_EXTENSIONS))
 		return GO_ON;
+	if (slot->floor && is_below(slot, record)) {
+		slot->below++;
+		return GO_ON;
+	}
 	/* What was not wanted may have been half of something else. What stands still is wanted or not. */
 	if (!is_same(slot, record, node, ct))
 		return SAME_BUCKET;
 	slot->used = used + length;
-	slot->records++;
 	slot->first = 0;
 	return GO_ON;
 }
@@ -578,16 +597,18 @@ static ALWAYS_INLINE enum turn take(struct reading *reading, u64 node)
 /* --- The walk --------------------------------------------------------------- */
 
 #define MOST_TRIES 32
-#define LONGEST_CHAIN 16384
-/* The clock is looked at after so many buckets, or nodes. */
+/* The clock is looked at after so many buckets, or nodes: a power of two. */
 #define BUCKETS_A_LOOK 128
 #define NODES_A_LOOK 512
+/* For how long a chain may be read beyond the time of a run: it has to be read to its end at once. */
+#define CHAIN_NS 1000000
 
 static ALWAYS_INLINE long stop(struct slot *slot, enum state state)
 {
 	slot->state = state;
 	slot->next = slot->bucket;
 	slot->used = slot->begun;
+	slot->below = slot->begun_below;
 	return 1;
 }
 
@@ -611,6 +632,7 @@ static ALWAYS_INLINE long leave_bucket(struct slot *slot)
 	u32 bucket = slot->bucket + 1;
 
 	slot->begun = slot->used;
+	slot->begun_below = slot->below;
 	slot->tries = 0;
 	if (bucket < slot->to && bucket % BUCKETS_AT_ONCE == 0)
 		fetch(slot, bucket);
@@ -654,8 +676,11 @@ static long step(u32 index, struct reading *reading)
 
 	switch (visit(reading, slot->node)) {
 	case GO_ON:
-		if (slot->unlooked > LONGEST_CHAIN)
-			return stop(slot, STATE_TOO_LONG);
+		if (slot->unlooked % NODES_A_LOOK == 0 &&
+		    bpf_ktime_get_ns() > slot->deadline + CHAIN_NS)
+			/* It gets a run of its own, once. */
+			return stop(slot, slot->bucket == slot->from ? STATE_TOO_LONG
+								     : STATE_UNFINISHED);
 		return 0;
 	case NEXT_BUCKET:
 		if (leave_bucket(slot))
@@ -665,6 +690,7 @@ static long step(u32 index, struct reading *reading)
 		/* From its beginning once more: what it gave so far is forgotten. */
 		slot->again++;
 		slot->used = slot->begun;
+		slot->below = slot->begun_below;
 		if (++slot->tries > MOST_TRIES)
 			return stop(slot, STATE_ASTRAY);
 		break;
@@ -743,7 +769,8 @@ int walk(struct xdp_md *context)
 	slot->bucket = slot->from - 1;
 	slot->node = 2ull * slot->bucket + 1;
 	slot->next = slot->from;
-	slot->used = slot->begun = slot->records = slot->again = slot->tries = slot->unlooked = 0;
+	slot->used = slot->begun = slot->again = slot->tries = slot->unlooked = 0;
+	slot->below = slot->begun_below = 0;
 	slot->nodes = 0;
 	slot->took = 0;
 	slot->fetched = NOTHING_FETCHED;

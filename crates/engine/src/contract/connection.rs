@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ctnetlink::{Counters, Entry, L4, ProtoInfo, Protocol, Status, TcpState, Tuple};
+use ctwalk::{Floor, Number};
 use serde::{Serialize, Serializer};
 
 use crate::marks::Marks;
@@ -43,6 +44,14 @@ pub(super) enum Order {
 }
 
 impl Order {
+    /// Of the bytes that decide, less than the least that is kept need not be read.
+    pub(super) fn floor(self) -> Option<Floor> {
+        match self {
+            Self::Bytes => Floor::of(Number::Bytes),
+            Self::Timeout => None,
+        }
+    }
+
     /// What decides first; the larger comes first.
     #[inline]
     pub(super) fn rank(self, entry: &Entry) -> u64 {

@@ -1,6 +1,5 @@
 //! `read`, action `conntrack`: connections by protocol and state, the largest first.
 
-use ctnetlink::Table;
 use query::{Query, Vocabulary};
 
 use super::Setup;
@@ -11,30 +10,41 @@ use super::request::{Fields, Request};
 use super::states;
 use super::top::{First, without_repetitions};
 use crate::marks::Marks;
+use crate::source::Wanted;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
-struct Wanted {
+struct Asked {
     query: Query,
     limit: Option<usize>,
 }
 
 /// Reads the table; memory grows with the limit, not with the table.
 pub(super) fn read(request: &Request, setup: &Setup) -> Result<Reply, Fault> {
-    let wanted = Wanted::parse(request)?;
+    let asked = Asked::parse(request)?;
     let source = setup.table()?;
     let order = if setup.accounting()? {
         Order::Bytes
     } else {
         Order::Timeout
     };
-    let (first, outcome) = source.fold(
-        Table::Conntrack,
-        &wanted.query,
+    let floor = order.floor().filter(|_| asked.limit.is_some());
+    let wanted = Wanted {
+        floor: floor.as_ref(),
+        ..Wanted::of(&asked.query)
+    };
+    let folded = source.fold(
+        &wanted,
         |_| {},
-        || First::new(order, wanted.limit),
-        First::offer,
+        || First::new(order, asked.limit),
+        |first, entry| {
+            if let (Some(least), Some(floor)) = (first.offer(entry), &floor) {
+                floor.raise(least);
+            }
+        },
+        First::merge,
     )?;
+    let (first, outcome) = (folded.value, folded.outcome);
     let mut rows = first.into_rows();
     if !outcome.complete {
         rows = without_repetitions(rows);
@@ -51,7 +61,7 @@ pub(super) fn read(request: &Request, setup: &Setup) -> Result<Reply, Fault> {
     })
 }
 
-impl Wanted {
+impl Asked {
     fn parse(request: &Request) -> Result<Self, Fault> {
         let mut fields = Fields::new(request);
         let protocol = fields.protocol("protocol");
@@ -85,9 +95,9 @@ mod tests {
     use super::*;
     use ctnetlink::Protocol;
 
-    fn parse(text: &str) -> Result<Wanted, Vec<Attribute>> {
+    fn parse(text: &str) -> Result<Asked, Vec<Attribute>> {
         let request = Request::parse(text.as_bytes()).unwrap();
-        Wanted::parse(&request).map_err(|fault| fault.attributes)
+        Asked::parse(&request).map_err(|fault| fault.attributes)
     }
 
     #[test]
@@ -95,8 +105,8 @@ mod tests {
         for limit in [
             "0", "-1", "\"\"", "\"0\"", "\"-5\"", "null", "-1e300", "0.0",
         ] {
-            let wanted = parse(&format!("{{\"limit\":{limit}}}")).unwrap();
-            assert_eq!(wanted.limit, None, "{limit}");
+            let asked = parse(&format!("{{\"limit\":{limit}}}")).unwrap();
+            assert_eq!(asked.limit, None, "{limit}");
         }
         assert_eq!(parse("{}").unwrap().limit, None);
         assert_eq!(parse(r#"{"limit":"25"}"#).unwrap().limit, Some(25));

@@ -31,20 +31,39 @@ impl First {
         Self { order, kept }
     }
 
+    /// Offers an entry. Gives the least rank that can still be kept, if that is another one now.
     #[inline]
-    pub(super) fn offer(&mut self, entry: &Entry) {
+    pub(super) fn offer(&mut self, entry: &Entry) -> Option<u64> {
         let rank = self.order.rank(entry);
         match &mut self.kept {
             Kept::All(rows) => rows.push(Row::new(entry, rank)),
             Kept::Some(heap, limit) if heap.len() < *limit => heap.push(Row::new(entry, rank)),
             Kept::Some(heap, _) => {
-                if let Some(mut last) = heap.peek_mut()
-                    && rank >= last.rank()
-                {
-                    let row = Row::new(entry, rank);
-                    if row < *last {
-                        *last = row;
-                    }
+                let mut last = heap.peek_mut().filter(|last| rank >= last.rank())?;
+                let row = Row::new(entry, rank);
+                if row < *last {
+                    *last = row;
+                }
+            }
+        }
+        match &self.kept {
+            Kept::Some(heap, limit) if heap.len() == *limit => heap.peek().map(Row::rank),
+            _ => None,
+        }
+    }
+
+    /// Offers what another one has kept.
+    pub(super) fn merge(&mut self, other: Self) {
+        match (&mut self.kept, other.kept) {
+            (Kept::All(rows), Kept::All(mut more)) => rows.append(&mut more),
+            (Kept::All(rows), Kept::Some(more, _)) => rows.extend(more),
+            (Kept::Some(heap, limit), more) => {
+                heap.extend(match more {
+                    Kept::All(rows) => rows,
+                    Kept::Some(heap, _) => heap.into_vec(),
+                });
+                while heap.len() > *limit {
+                    heap.pop();
                 }
             }
         }

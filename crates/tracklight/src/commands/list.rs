@@ -8,7 +8,7 @@ use ctnetlink::Entry;
 use engine::actions::{self, Listed};
 use engine::kernel::Reading;
 use engine::render::{conntrack, csv, json};
-use engine::{Column, Failure, Query, Source, Style, Top};
+use engine::{Column, Failure, Query, Sort, Source, Style, Top};
 
 use crate::cli::Global;
 use crate::exit::{INCOMPLETE, Outcome, note};
@@ -191,14 +191,14 @@ fn sort(
     printer: &mut Printer,
     progress: &mut Progress,
 ) -> Result<Listed, Failure> {
-    let (now, reverse) = (printer.now, args.reverse);
-    let order = |a: &Entry, b: &Entry| {
-        let order = column.compare(a, b, now);
-        if reverse { order.reverse() } else { order }
+    let order = Sort {
+        column,
+        reverse: args.reverse,
+        now: printer.now,
     };
     let (entries, listed) = if args.zero {
         // The counters are gone once they are read: there is no beginning anew.
-        let mut top = Top::new(None, order);
+        let mut top = Top::new(None, |a: &Entry, b: &Entry| order.compare(a, b));
         let listed = actions::list_and_zero(source.client()?, query, |entry| {
             top.offer(entry);
             Ok(ControlFlow::Continue(()))
@@ -258,12 +258,8 @@ impl Printer {
         now: u64,
         global: &Global,
     ) -> Result<Self, Failure> {
-        let mut out = Output::stdout()?;
+        let out = Output::stdout()?;
         let table = Table::new(columns, chosen, Page::of(&out, global), now);
-        if format == Format::Csv {
-            let names: Vec<_> = columns.iter().map(|column| column.name()).collect();
-            out.text(&(names.join(",") + "\r\n"))?;
-        }
         Ok(Self {
             out,
             format,
@@ -290,7 +286,12 @@ impl Printer {
                 json::write_entry(buffer, entry);
                 buffer.push(b'\n');
             }
-            Format::Csv => write_csv(buffer, &self.columns, entry, self.now),
+            Format::Csv => {
+                if self.printed == 0 {
+                    buffer.extend_from_slice(csv_head(&self.columns).as_bytes());
+                }
+                write_csv(buffer, &self.columns, entry, self.now);
+            }
             Format::Conntrack(options) => {
                 let now = (self.now / 1_000_000_000).cast_signed();
                 conntrack::write_entry(buffer, entry, options, now);
@@ -309,13 +310,22 @@ impl Printer {
 
     /// Prints what is left and gives the number of entries printed.
     pub(crate) fn finish(mut self) -> Result<u64, Failure> {
-        if self.format == Format::Json {
-            self.out
-                .text(if self.printed == 0 { "[]\n" } else { "\n]\n" })?;
+        match self.format {
+            Format::Json => {
+                self.out
+                    .text(if self.printed == 0 { "[]\n" } else { "\n]\n" })?;
+            }
+            Format::Csv if self.printed == 0 => self.out.text(&csv_head(&self.columns))?,
+            _ => {}
         }
         self.table.finish(&mut self.out)?;
         Ok(self.printed)
     }
+}
+
+fn csv_head(columns: &[Column]) -> String {
+    let names: Vec<_> = columns.iter().map(|column| column.name()).collect();
+    names.join(",") + "\r\n"
 }
 
 fn write_csv(buffer: &mut Vec<u8>, columns: &[Column], entry: &Entry, now: u64) {
