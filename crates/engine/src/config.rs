@@ -16,6 +16,7 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use toml::Spanned;
 
 use crate::failure::Failure;
+use crate::{history, live, names};
 
 /// Where the configuration is if nobody names another file.
 pub const PATH: &str = "/etc/tracklight/tracklight.toml";
@@ -29,12 +30,38 @@ const SIZE_LIMIT: u64 = 1 << 20;
 const HINT: &str = "correct the file; packaging/tracklight.toml shows every setting";
 
 /// All settings.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
     /// Where the counts of connections are recorded.
     pub netdata: Netdata,
     /// What the bits of a mark mean.
     pub marks: Marks,
+    /// How the daemon keeps the table.
+    pub live: live::Settings,
+    /// What the daemon records.
+    pub history: history::Settings,
+    /// Names of addresses.
+    pub names: names::Settings,
+    /// Where the daemon listens, and who may.
+    pub server: Server,
+}
+
+/// `[server]`: where the daemon listens, and what it keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Server {
+    /// Addresses and ports.
+    pub listen: Vec<SocketAddr>,
+    /// A socket in the file system that is its owner's only; empty for none.
+    pub socket: PathBuf,
+    /// Whether an address that others can reach may do without TLS.
+    pub allow_plain_http: bool,
+    /// Certificates in PEM, the server's own first.
+    pub tls_certificate: Option<PathBuf>,
+    /// Its key in PEM.
+    pub tls_key: Option<PathBuf>,
+    /// A folder for tokens, recorded history and the audit log.
+    pub state: PathBuf,
 }
 
 /// A local Netdata.
@@ -142,6 +169,10 @@ impl Config {
             .map_err(|error| failed(error.span().map(|span| span.start), error.message()))?;
         let mut config = Self {
             netdata: written.netdata,
+            live: written.live,
+            history: written.history,
+            names: written.names,
+            server: written.server,
             ..Self::default()
         };
         let Marks {
@@ -170,6 +201,19 @@ impl Default for Netdata {
         Self {
             address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 19999),
             timeout: Duration::from_secs(3),
+        }
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8470)],
+            socket: PathBuf::from("/run/tracklight/tracklight.sock"),
+            allow_plain_http: false,
+            tls_certificate: None,
+            tls_key: None,
+            state: PathBuf::from("/var/lib/tracklight"),
         }
     }
 }
@@ -250,6 +294,10 @@ fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, 
 struct Written {
     netdata: Netdata,
     marks: WrittenMarks,
+    live: live::Settings,
+    history: history::Settings,
+    names: names::Settings,
+    server: Server,
 }
 
 #[derive(Default, Deserialize)]

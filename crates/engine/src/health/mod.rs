@@ -1,0 +1,1 @@
+//! What is wrong, what follows from it, and what mends it.

@@ -1,0 +1,6 @@
+//! Tracklight over HTTP: the daemon.
+
+pub mod app;
+pub mod who;
+
+pub use app::App;
