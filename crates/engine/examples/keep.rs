@@ -1,5 +1,5 @@
-//! Keeps the table of this network namespace live and tells what that costs:
-//! `keep [SECONDS]`.
+//! Keeps the table of this network namespace live and tells what that costs, a word and a number a
+//! line (bench/run reads them): `keep [SECONDS]`.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("the first reading takes too long".into());
     }
     let connections = live.summary().connections;
-    println!("{connections} connections after {:.1?}", began.elapsed());
+    println!(
+        "ready {:.3} s for {connections} connections",
+        began.elapsed().as_secs_f64()
+    );
+    print_memory("memory", idle, connections)?;
     let vocabulary = Default::default();
     for (text, sort) in [
         ("", SortBy::Column(Column::Bytes)),
@@ -55,8 +59,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             live.page(&further)?;
         }
         println!(
-            "page of 100, '{text}' by {sort:?}: {:.1?} (median of 9), the whole order {second:.1?}, then {:.1?}",
-            times[times.len() / 2],
+            "page {:.4} s, median of 9, '{text}' by {sort:?}; the whole order {second:.1?}, a page of it {:.1?}",
+            times
+                .get(times.len() / 2)
+                .map_or(0.0, Duration::as_secs_f64),
             began.elapsed(),
         );
     }
@@ -66,17 +72,22 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::thread::sleep(Duration::from_secs(seconds));
     let used = (cpu_time()? - cpu) / began.elapsed().as_secs_f64();
     println!(
-        "steady: {:.1} % of a core, {} readings in {seconds} s, the last took {:.1?}",
+        "steady {:.1} % of a core, {} readings in {seconds} s, the last took {:.1?}",
         used * 100.0,
         *readings.borrow() - first,
         live.reading_time(),
     );
-    let held = resident()? - idle;
+    print_memory("memory-with-orders", idle, connections)?;
+    println!("{:?}", live.truth());
+    Ok(())
+}
+
+fn print_memory(what: &str, idle: u64, connections: u64) -> Result<(), Box<dyn std::error::Error>> {
+    let held = resident()?.saturating_sub(idle);
     println!(
-        "memory: {} MiB over an idle process, {} bytes a connection; {:?}",
-        held >> 20,
+        "{what} {} bytes a connection, {} MiB over an idle process",
         held / connections.max(1),
-        live.truth(),
+        held >> 20,
     );
     Ok(())
 }
