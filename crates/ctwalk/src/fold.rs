@@ -112,7 +112,6 @@ impl Walker {
                     while let Some(used) = cursor.fill(&reading, slot)? {
                         let mut records = self.inner.program.records(slot, used);
                         let mut made = 0;
-                        maker.prove(&self.inner, records)?;
                         while let Some((record, more, rest)) = Record::take(records) {
                             records = rest;
                             if maker.make(&self.inner, record, more)? {
@@ -154,6 +153,7 @@ impl Walker {
                     .collect::<Result<Vec<S>, Refusal>>()
             })?;
             if !outcome.add(&reading.summary()) {
+                self.inner.settle()?;
                 return Ok((states, outcome));
             }
         }

@@ -295,6 +295,41 @@ fn one_walk_at_a_time_and_an_abandoned_one_is_over() -> Outcome {
     Ok(())
 }
 
+/// An entry, and a walk that has read it and not given it out yet.
+fn one_read(own: &Own) -> Result<(NewEntry, ctwalk::Walk), Box<dyn std::error::Error>> {
+    let new = testkit::fill::entry(1);
+    testkit::fill::fill_with(&own.client, [new.clone()])?;
+    Ok((new, own.walker.walk(&Filter::any())?))
+}
+
+#[test]
+fn what_is_gone_before_any_was_compared_is_left_out() -> Outcome {
+    let Some(own) = own() else { return Ok(()) };
+    let (_, mut walk) = one_read(&own)?;
+    own.client.flush(&ctnetlink::Filter::default())?;
+    assert_eq!(walk.next_entry()?, None);
+    assert!(walk.outcome().complete);
+    Ok(())
+}
+
+#[test]
+fn what_was_born_anew_before_any_was_compared_leaves_a_doubt() -> Outcome {
+    let Some(own) = own() else { return Ok(()) };
+    let (new, mut walk) = one_read(&own)?;
+    own.client.flush(&ctnetlink::Filter::default())?;
+    testkit::fill::fill_with(&own.client, [new])?;
+    // Another id, if its memory is not the same.
+    let refusal = walk.next_entry().expect_err("nothing was compared");
+    assert!(
+        matches!(refusal, Refusal::Ids | Refusal::Disagrees("timestamps")),
+        "{refusal}"
+    );
+    assert!(!walk.outcome().complete);
+    drop(walk);
+    assert_eq!(own.walked(&Filter::any()).len(), 1);
+    Ok(())
+}
+
 /// Ids of the programs that this process holds.
 fn programs() -> Vec<u32> {
     let held = std::fs::read_dir("/proc/self/fdinfo").unwrap();
