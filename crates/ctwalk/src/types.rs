@@ -360,6 +360,7 @@ mod tests {
         for name in NAMED {
             assert!(names.iter().any(|(_, known)| known == name), "{name}");
         }
+        println!("{} types in {} bytes", names.len(), types.btf.len());
         assert!(names.len() < 4_000, "{}", names.len());
         assert!(types.btf.len() < kernel.len() / 20, "{}", types.btf.len());
         let all = All::of(&kernel, None).unwrap();
@@ -506,7 +507,7 @@ mod tests {
         module.put(ENUM, 1, "nf_ct_ext_id", 4, &[value, 2]);
         module.put(TYPEDEF, 0, "late_t", count + 1, &[]);
         // Named by both: the kernel's is taken.
-        module.put_struct("nf_conn", count + 1);
+        module.put(STRUCT, 0, "nf_conn", 4, &[]);
         let file = |name: &str| match name {
             "vmlinux" => Some(kernel.bytes()),
             "nf_conntrack" => Some(module.bytes()),
@@ -522,6 +523,12 @@ mod tests {
             let times = names.iter().filter(|(_, known)| known == name).count();
             assert_eq!(times, 1, "{name}");
         }
+        let conn = names
+            .iter()
+            .position(|(_, name)| name == "nf_conn")
+            .unwrap();
+        let all = All::of(&types.btf, None).unwrap();
+        assert_eq!(word(all.get(conn as u32 + 1).unwrap(), 8), Some(16));
         // Without the module's they are not all there.
         assert_eq!(of_kernel(&kernel.bytes()), None);
     }
@@ -532,6 +539,16 @@ mod tests {
         kernel.put_struct("nf_conn", count + 2);
         kernel.put(ARRAY, 0, "", 0, &[count + 1, 1, 4]);
         check(&of_kernel(&kernel.bytes()).unwrap().btf);
+    }
+
+    #[test]
+    fn a_name_without_an_end_is_refused() {
+        let (mut kernel, count) = kernel(&["nf_conn"]);
+        kernel.put_struct("nf_conn", count + 2);
+        kernel.put(TYPEDEF, 0, "last_t", 1, &[]);
+        assert!(of_kernel(&kernel.bytes()).is_some());
+        kernel.strings.pop();
+        assert_eq!(of_kernel(&kernel.bytes()), None);
     }
 
     proptest! {
