@@ -55,13 +55,24 @@ pub fn gather(ask: &Ask<'_>, progress: impl FnMut(u64)) -> Result<Facts, Failure
         Err(failure) => facts.miss("settings", failure),
     }
     // What the kernel refuses to tell over netlink may stand in /proc.
-    facts.usage = facts
-        .read("count", usage(client))
-        .or(facts.usage_in_settings());
-    facts.counters = facts
-        .read("counters", counters(client))
-        .or(inside.counters)
-        .map(|now| Counters { now, earlier: None });
+    facts.usage = match usage(client) {
+        Ok(usage) => Some(usage),
+        Err(failure) => {
+            let known = facts.usage_in_settings();
+            known.or_else(|| facts.read("count", Err(failure)))
+        }
+    };
+    let counters = counters(client);
+    // Who may not ask the kernel may not listen to it either.
+    let may_listen = counters.is_ok();
+    let now = match counters {
+        Ok(now) => Some(now),
+        Err(failure) => {
+            let known = inside.counters;
+            known.or_else(|| facts.read("counters", Err(failure)))
+        }
+    };
+    facts.counters = now.map(|now| Counters { now, earlier: None });
     facts.expectations = facts
         .read(
             "expectations",
@@ -69,7 +80,10 @@ pub fn gather(ask: &Ask<'_>, progress: impl FnMut(u64)) -> Result<Facts, Failure
         )
         .map(|expectations| expectations.len() as u64);
     facts.tracking = tracking(client);
-    facts.buffer = facts.read("buffer", buffer(client, ask.event_buffer, inside.rmem_max));
+    if may_listen {
+        let buffer = buffer(client, ask.event_buffer, inside.rmem_max);
+        facts.buffer = facts.read("buffer", buffer);
+    }
     facts.contents = facts.read("table", Contents::read(ask.source, progress));
     facts.filters = filters(client);
     if ask.try_walk {

@@ -6,6 +6,8 @@
 
 mod checks;
 mod contents;
+#[cfg(test)]
+mod document;
 mod facts;
 mod gather;
 mod heavy;
@@ -16,7 +18,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-pub use checks::{CHECKS, Check};
+pub use checks::{CHECKS, CHECKS_OF_DAEMON, Check};
 pub use contents::{Contents, Held, Holder, PortUse, StateCount};
 pub use facts::{
     Buffer, Count, Counters, Daemon, Earlier, Facts, Listener, Place, Rising, Trouble, Unseen,
@@ -56,7 +58,7 @@ impl Severity {
 /// One thing that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
-    /// A word that stands for it and stays the same: one of [`CHECKS`].
+    /// A word that stands for it and stays the same: that of a check.
     pub code: &'static str,
     /// What it is about, where there can be several of one code: a setting, an address.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -150,7 +152,12 @@ const HOLDERS: usize = 10;
 pub fn examine(facts: &Facts) -> Report {
     let mut findings = Vec::new();
     let mut looked_at = Vec::new();
-    for check in CHECKS {
+    let of_daemon = if facts.daemon.is_some() {
+        CHECKS_OF_DAEMON
+    } else {
+        &[]
+    };
+    for check in CHECKS.iter().chain(of_daemon) {
         let found = (check.look)(facts);
         looked_at.push(Looked {
             code: check.code,
@@ -244,7 +251,7 @@ impl Step {
 }
 
 /// A number with its thousands set apart, for sentences.
-fn grouped(number: impl Into<u64>) -> String {
+pub fn grouped(number: impl Into<u64>) -> String {
     let digits = number.into().to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {

@@ -15,8 +15,8 @@ impl Place {
         let mut steps = vec![Step::run(self.inside(&format!("sysctl -w {key}={value}")))];
         if self.is_others() {
             steps.push(Step::advise(format!(
-                "sysctl.d sets the initial namespace only: put the command where this namespace is \
-                 made, so that {key} stays {}",
+                "The files of sysctl.d are for the initial namespace: to keep {key} at {}, put the \
+                 command where this namespace is made",
                 grouped(value)
             )));
         } else {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use ctnetlink::Namespace;
-use engine::health::{Ask, Finding, Report, Severity, Step, Verdict, examine, gather};
+use engine::health::{
+    Ask, Finding, Report, Severity, Step, Unseen, Verdict, examine, gather, grouped,
+};
 use engine::{Config, Failure, Kernel, Source, Way};
 
 use crate::cli::Global;
@@ -135,25 +137,30 @@ impl People {
                 Some(0) => ", without a limit".to_owned(),
                 Some(limit) => {
                     let share = usage.entries as f64 * 100.0 / limit as f64;
-                    format!(" of {limit} ({share:.1} %)")
+                    format!(" of {} ({share:.1} %)", grouped(limit))
                 }
                 None => String::new(),
             };
-            self.wrapped(0, &format!("Connections: {}{limit}", usage.entries));
+            self.wrapped(
+                0,
+                &format!("Connections: {}{limit}", grouped(usage.entries)),
+            );
         }
         if let Some(table) = &report.table {
             self.wrapped(
                 0,
                 &format!(
                     "Of those: {} assured, {} that a full table could evict, {} without an answer",
-                    table.assured, table.evictable, table.unreplied
+                    grouped(table.assured),
+                    grouped(table.evictable),
+                    grouped(table.unreplied)
                 ),
             );
             let sources: Vec<String> = table
                 .sources
                 .iter()
                 .take(3)
-                .map(|source| format!("{} ({})", source.address, source.entries))
+                .map(|source| format!("{} ({})", source.address, grouped(source.entries)))
                 .collect();
             if !sources.is_empty() {
                 self.wrapped(0, &format!("Most are held by: {}", sources.join(", ")));
@@ -176,7 +183,10 @@ impl People {
             match step {
                 Step::Run(command) => {
                     if last != Some("run") {
-                        self.label("Run:");
+                        self.label(match finding.severity {
+                            Severity::Info => "To change it:",
+                            _ => "Run:",
+                        });
                     }
                     self.command(command);
                     last = Some("run");
@@ -217,26 +227,25 @@ impl People {
 
     /// What could not be seen: several things may have one cause.
     fn unseen(&mut self, report: &Report) {
-        let mut causes: Vec<(String, Vec<&str>)> = Vec::new();
+        let mut causes: Vec<(&Unseen, Vec<&str>)> = Vec::new();
         for unseen in &report.unseen {
-            let cause = format!("{} [{}]", unseen.failure.message, unseen.failure.code);
-            let hint = &unseen.failure.hint;
-            let cause = if hint.is_empty() {
-                cause
-            } else {
-                format!("{cause}\nHint: {hint}")
+            let is_same = |(first, _): &&mut (&Unseen, _)| {
+                (first.failure.code, &first.failure.hint)
+                    == (unseen.failure.code, &unseen.failure.hint)
             };
-            match causes.iter_mut().find(|(same, _)| *same == cause) {
+            match causes.iter_mut().find(is_same) {
                 Some((_, what)) => what.push(unseen.what),
-                None => causes.push((cause, vec![unseen.what])),
+                None => causes.push((unseen, vec![unseen.what])),
             }
         }
-        for (cause, what) in causes {
+        for (first, what) in causes {
+            let failure = &first.failure;
             let what = format!("Not seen: {}", what.join(", "));
             let what = self.styled(Style::new().bold(), &what);
             self.text.push_str(&format!("{what}\n"));
-            for line in cause.lines() {
-                self.wrapped(2, line);
+            self.wrapped(2, &format!("{} [{}]", failure.message, failure.code));
+            if !failure.hint.is_empty() {
+                self.wrapped(2, &format!("Hint: {}", failure.hint));
             }
         }
         if !report.unseen.is_empty() {
@@ -258,7 +267,7 @@ impl People {
         parts.push(format!("{} fine", report.ended(Verdict::Fine)));
         let unknown = report.ended(Verdict::Unknown);
         if unknown > 0 {
-            parts.push(format!("{unknown} not known"));
+            parts.push(format!("{unknown} not known (--all lists them)"));
         }
         let sum = format!(
             "{} things looked at: {}.",

@@ -10,7 +10,7 @@ use super::{Check, one};
 pub(super) const DROP: Check = Check {
     code: "drops",
     what: "packets dropped because no entry could be made",
-    when: "critical while the counter `drop` rises, notice if it did before",
+    when: "critical while the counter `drop` rises by more than `insert_failed`, notice if it did before",
     look: |facts| judge(facts, &DROPS),
 };
 
@@ -60,12 +60,13 @@ struct Counter {
     /// The kernel's name.
     name: &'static str,
     value: fn(&CpuStats) -> Option<u32>,
+    /// What is counted in it and is another finding.
+    but: Option<fn(&CpuStats) -> Option<u32>>,
     /// From how many a second on it is how bad, the worst first.
     rising: &'static [(f64, Severity)],
     /// How bad it is that it rose some time.
     before: Option<Severity>,
     title: &'static str,
-    what: &'static str,
     consequence: &'static str,
     remedy: fn(&Facts) -> Vec<Step>,
 }
@@ -77,10 +78,11 @@ const DROPS: Counter = Counter {
     code: DROP.code,
     name: "drop",
     value: |stats| stats.drop,
+    // A failed insert counts as a drop as well.
+    but: Some(|stats| stats.insert_failed),
     rising: &[(ANY, Severity::Critical)],
     before: Some(Severity::Notice),
     title: "Packets are dropped because no entry can be made for them",
-    what: "packets were dropped",
     consequence: "Connections that were to begin with these packets did not come about, or late. The table was full, \
                   or there was no memory.",
     remedy: |facts| {
@@ -96,10 +98,10 @@ const EVICTIONS: Counter = Counter {
     code: EARLY_DROP.code,
     name: "early_drop",
     value: |stats| stats.early_drop,
+    but: None,
     rising: &[(ANY, Severity::Warning)],
     before: Some(Severity::Notice),
     title: "Connections are evicted because the table is full",
-    what: "connections were evicted",
     consequence: "They were not assured yet; packets of theirs that come later may be refused. The next step is that new \
                   connections are dropped.",
     remedy: |facts| {
@@ -114,10 +116,10 @@ const INSERTS: Counter = Counter {
     code: INSERT_FAILED.code,
     name: "insert_failed",
     value: |stats| stats.insert_failed,
+    but: None,
     rising: &[(1.0, Severity::Warning), (ANY, Severity::Notice)],
     before: Some(Severity::Info),
     title: "Connections cannot be put into the table",
-    what: "connections could not be put into the table",
     consequence: "Their first packet was dropped. Either two packets of one new connection came at once, as with \
                   resolvers that ask for both families from one port (seen as delays of 5 seconds), or NAT had no free port \
                   left.",
@@ -142,10 +144,10 @@ const CHAINS: Counter = Counter {
     code: CHAIN_TOO_LONG.code,
     name: "chaintoolong",
     value: |stats| stats.chaintoolong,
+    but: None,
     rising: &[(ANY, Severity::Warning)],
     before: Some(Severity::Notice),
     title: "Connections are refused because their hash chain is too long",
-    what: "connections were refused",
     consequence: "Their first packet was dropped although the table has room: there are too few buckets, or many entries fall \
                   into one, as with one remote address in many zones.",
     remedy: |facts| {
@@ -161,10 +163,10 @@ const INVALIDS: Counter = Counter {
     code: INVALID.code,
     name: "invalid",
     value: |stats| stats.invalid,
+    but: None,
     rising: &[(1000.0, Severity::Warning), (10.0, Severity::Notice)],
     before: None,
     title: "Many packets fit no connection",
-    what: "packets were invalid",
     consequence: "NAT does not translate them, and rules that drop what is invalid drop them. One direction may take another \
                   way than through this machine, checksums may be wrong, or entries end too soon.",
     remedy: |facts| {
@@ -189,10 +191,10 @@ const RESTARTS: Counter = Counter {
     code: SEARCH_RESTART.code,
     name: "search_restart",
     value: |stats| stats.search_restart,
+    but: None,
     rising: &[(1000.0, Severity::Notice)],
     before: None,
     title: "Searches of the table often begin anew",
-    what: "searches began anew",
     consequence: "Packets take longer: entries move between chains while they are searched, as when the table is resized or \
                   connections are born and die in great numbers.",
     remedy: |facts| {
@@ -205,7 +207,14 @@ const RESTARTS: Counter = Counter {
 };
 
 fn judge(facts: &Facts, counter: &Counter) -> Option<Vec<Finding>> {
-    let (total, rising) = facts.counters.as_ref()?.of(counter.value)?;
+    let counters = facts.counters.as_ref()?;
+    let (mut total, mut rising) = counters.of(counter.value)?;
+    if let Some((other, others_rising)) = counter.but.and_then(|but| counters.of(but)) {
+        total = total.saturating_sub(other);
+        if let (Some(rising), Some(other)) = (&mut rising, others_rising) {
+            rising.count = rising.count.saturating_sub(other.count);
+        }
+    }
     let speed = rising.map_or(0.0, |rising| rising.per_second());
     let severity = counter
         .rising
@@ -225,7 +234,7 @@ fn judge(facts: &Facts, counter: &Counter) -> Option<Vec<Finding>> {
             format!("{} – not now, but before", counter.title)
         };
         let mut finding = Finding::new(counter.code, severity, title)
-            .evidence(evidence(counter, total, rising, is_rising))
+            .evidence(evidence(counter, total, rising))
             .value("counter", counter.name)
             .value("total", total)
             .consequence(counter.consequence)
@@ -240,26 +249,29 @@ fn judge(facts: &Facts, counter: &Counter) -> Option<Vec<Finding>> {
     }))
 }
 
-fn evidence(counter: &Counter, total: u64, rising: Option<Rising>, is_rising: bool) -> String {
-    let since = format!(
-        "{} {} since the namespace was made (counter {})",
-        grouped(total),
-        counter.what,
-        counter.name
+fn evidence(counter: &Counter, total: u64, rising: Option<Rising>) -> String {
+    let mut text = format!(
+        "The counter {} is at {} since the namespace was made",
+        counter.name,
+        grouped(total)
     );
-    match rising {
-        Some(rising) if is_rising => format!(
-            "{since}, {} of them within the last {:.1} seconds ({:.1} a second).",
+    if counter.but.is_some() {
+        text.push_str(", those of insert_failed not counted");
+    }
+    text.push_str(&match rising {
+        Some(rising) if rising.count > 0 => format!(
+            "; it rose by {} within the last {:.1} seconds ({:.1} a second).",
             grouped(rising.count),
             rising.over.as_secs_f64(),
             rising.per_second()
         ),
         Some(rising) => format!(
-            "{since}, none within the last {:.1} seconds.",
+            "; it did not rise within the last {:.1} seconds.",
             rising.over.as_secs_f64()
         ),
-        None => format!("{since}; whether they still are was not measured."),
-    }
+        None => "; whether it rises was not measured.".to_owned(),
+    });
+    text
 }
 
 #[cfg(test)]
@@ -313,6 +325,20 @@ mod tests {
         let found = only(&DROP, &drops(Some(5), 11));
         assert_eq!(found.values["rose_by"], 6);
         assert_eq!(found.values["per_second"], 0.1);
+    }
+
+    #[test]
+    fn a_failed_insert_is_no_drop_beside() {
+        let both = |drop, failed| {
+            let set = |stats: &mut CpuStats, value: u32| {
+                stats.drop = Some(value.min(1) * drop);
+                stats.insert_failed = Some(value.min(1) * failed);
+            };
+            severity(&DROP, &counted(set, Some(0), 1, 10))
+        };
+        assert_eq!(both(5, 5), Some(None));
+        assert_eq!(both(5, 6), Some(None));
+        assert_eq!(both(6, 5), Some(Some(Severity::Critical)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod nat;
 mod reading;
 mod settings;
 mod table;
-mod timeouts;
+pub(super) mod timeouts;
 mod trend;
 
 use super::Finding;
@@ -62,6 +62,10 @@ pub const CHECKS: &[Check] = &[
     reading::WALK,
     reading::FILTERS,
     reading::INCOMPLETE,
+];
+
+/// What is looked at only where there is a daemon to be looked at.
+pub const CHECKS_OF_DAEMON: &[Check] = &[
     daemon::EVENTS_LOST,
     daemon::LIVE_INCOMPLETE,
     daemon::HISTORY,

@@ -13,17 +13,17 @@ pub(super) const TIMEOUTS: Check = Check {
 };
 
 /// A timeout, in seconds.
-pub(super) struct Timeout {
+pub(in super::super) struct Timeout {
     /// Its name behind `nf_conntrack_`.
-    pub(super) name: &'static str,
+    pub(in super::super) name: &'static str,
     /// The kernel's default.
-    pub(super) usual: u64,
+    pub(in super::super) usual: u64,
     /// Less is far off.
-    pub(super) least: u64,
+    pub(in super::super) least: u64,
     /// More is far off.
-    pub(super) most: u64,
+    pub(in super::super) most: u64,
     /// What it is the timeout of.
-    pub(super) of: &'static str,
+    pub(in super::super) of: &'static str,
 }
 
 const fn timeout(name: &'static str, usual: u64, bounds: (u64, u64), of: &'static str) -> Timeout {
@@ -38,7 +38,7 @@ const fn timeout(name: &'static str, usual: u64, bounds: (u64, u64), of: &'stati
 
 /// Bounds within which distributions and gateways set them. RFC 5382 wants 2 hours and 4 minutes at least for an
 /// established TCP connection, RFC 4787 2 minutes for UDP that is answered.
-pub(super) const ALL: &[Timeout] = &[
+pub(in super::super) const ALL: &[Timeout] = &[
     timeout(
         "tcp_timeout_established",
         432_000,
