@@ -34,6 +34,7 @@ impl Patient {
             namespace: Some(&self.namespace),
             named: Some(&self.path),
             event_buffer: 1 << 16,
+            read_table: true,
             try_walk: false,
         }
     }
@@ -247,4 +248,58 @@ fn nat_that_runs_out_of_ports_is_found_by_its_ports_and_by_failed_inserts() {
     assert!(failed.values["rose_by"].as_u64() > Some(0), "{failed:#?}");
     assert!(failed.severity >= Severity::Notice);
     assert_eq!(find(&report, "drops"), None, "told once is enough");
+}
+
+/// An entry of many sources; the kernel gives up what is not assured when the table is full.
+fn one_of_many(index: u32, status: Status) -> NewEntry {
+    let [_, a, b, c] = index.to_be_bytes();
+    let (src, dst) = ([10, a, b, c].into(), "192.0.2.9".parse().unwrap());
+    let mut entry = NewEntry::new(Tuple::ports(Protocol::UDP, src, 53, dst, 53), 600);
+    entry.status = status;
+    entry
+}
+
+#[test]
+fn a_table_that_is_really_full_evicts_and_drops_and_both_are_found() {
+    let Some(namespace) = TestNamespace::new() else {
+        return;
+    };
+    let patient = Patient::new(&namespace);
+    // Of this namespace alone: others count for themselves.
+    let limit = patient.facts().usage.unwrap().limit.unwrap();
+    let limit = u32::try_from(limit).unwrap();
+    let fill = |status| {
+        let entries = (0..limit).map(|index| one_of_many(index, status));
+        fill_with(patient.client(), entries).unwrap();
+    };
+    let speak = || {
+        let spoken = namespace.run(|| {
+            let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            socket.send_to(b"word", "127.0.0.1:9").map(drop)
+        });
+        spoken.unwrap()
+    };
+    fill(Status::empty());
+    let mut facts = patient.facts();
+    speak().expect("somebody else had to go");
+    facts.watch(&patient.ask(), Duration::ZERO).unwrap();
+    let report = examine(&facts);
+    let full = found(&report, "table-fill");
+    assert_eq!(full.title, "The connection table is full");
+    assert_eq!(found(&report, "evictions").severity, Severity::Warning);
+    assert_eq!(find(&report, "drops"), None, "there was a victim");
+
+    patient.client().flush(&Filter::any()).unwrap();
+    fill(Status::SEEN_REPLY | Status::ASSURED);
+    let mut facts = patient.facts();
+    let refused = speak();
+    assert!(refused.is_err(), "nobody had to go: {refused:?}");
+    facts.watch(&patient.ask(), Duration::ZERO).unwrap();
+    let report = examine(&facts);
+    assert_eq!(found(&report, "drops").severity, Severity::Critical);
+    let evictable = found(&report, "little-to-evict");
+    assert_eq!(evictable.severity, Severity::Critical);
+    assert_eq!(evictable.values["evictable"], 0);
+    // So that the namespace goes at once.
+    patient.client().flush(&Filter::any()).unwrap();
 }

@@ -174,12 +174,12 @@ impl Contents {
         }
     }
 
-    /// What a reading found that was not whole.
-    #[cfg(test)]
-    pub(super) fn interrupted() -> Self {
+    /// The same, of a reading that was not whole.
+    #[must_use]
+    pub fn interrupted(self) -> Self {
         Self {
             is_whole: false,
-            ..Self::default()
+            ..self
         }
     }
 

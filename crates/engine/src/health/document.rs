@@ -132,6 +132,11 @@ fn worst() -> Facts {
         }),
         settings,
         contents: Some(contents),
+        written: Some(vec![Written {
+            name: "nf_conntrack_acct".to_owned(),
+            value: 1,
+            file: "/etc/sysctl.conf".to_owned(),
+        }]),
         expectations: Some(1),
         buffer: Some(Buffer {
             wanted: 100,
@@ -271,7 +276,7 @@ fn the_json_of_a_finding_stays_as_it_is() {
     });
     assert_eq!(found("accounting-off"), finding);
     assert_eq!(found("nat-ports")["subject"], "tcp 203.0.113.5");
-    assert_eq!(found("small-buffer")["severity"], "warning");
+    assert_eq!(found("events-off")["severity"], "warning");
     assert_eq!(found("walk-refused")["remedy"][0]["kind"], "do");
     let whole = serde_json::to_value(&report).unwrap();
     let members: Vec<&String> = whole.as_object().unwrap().keys().collect();

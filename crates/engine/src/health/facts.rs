@@ -22,6 +22,8 @@ pub struct Facts {
     pub counters: Option<Counters>,
     /// The numbers in `/proc/sys/net/netfilter`, by the names of their files.
     pub settings: BTreeMap<String, u64>,
+    /// What files of sysctl say of these settings.
+    pub written: Option<Vec<Written>>,
     /// What one pass over the table found.
     pub contents: Option<Contents>,
     /// Whether anything makes the kernel track connections.
@@ -71,6 +73,17 @@ pub struct Count {
     pub time_ns: u64,
     /// Entries.
     pub entries: u64,
+}
+
+/// A setting of `net.netfilter` as a file has it that is read at boot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Its name behind `net.netfilter.`.
+    pub name: String,
+    /// Its value.
+    pub value: u64,
+    /// The file, which is the last that has it.
+    pub file: String,
 }
 
 /// The kernel's counters, summed over its CPUs.

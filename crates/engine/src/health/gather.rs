@@ -14,6 +14,7 @@ use ctwalk::{Refusal, Walker};
 
 use super::contents::Contents;
 use super::facts::{Buffer, Count, Counters, Earlier, Facts, Listener, Place, Unseen, Usage, Walk};
+use super::written::written;
 use crate::failure::Failure;
 use crate::source::Source;
 
@@ -30,6 +31,9 @@ pub struct Ask<'a> {
     pub named: Option<&'a str>,
     /// Bytes of the buffer for events that are wanted.
     pub event_buffer: u64,
+    /// Whether to read the table for [`Facts::contents`]. Who has it already, such as a daemon, adds its entries to
+    /// a [`Contents`] instead.
+    pub read_table: bool,
     /// Whether to find out if the table can be read by BPF, which takes some ten milliseconds.
     pub try_walk: bool,
 }
@@ -41,6 +45,8 @@ pub fn gather(ask: &Ask<'_>, progress: impl FnMut(u64)) -> Result<Facts, Failure
     let client = ask.source.client()?;
     let inside = ask.inside(Inside::read)?;
     let mut facts = Facts {
+        // The files are for the initial namespace.
+        written: (inside.is_initial == Some(true)).then(|| written(Path::new("/"))),
         place: Place {
             namespace: ask.named.map(str::to_owned),
             is_initial: inside.is_initial,
@@ -84,7 +90,9 @@ pub fn gather(ask: &Ask<'_>, progress: impl FnMut(u64)) -> Result<Facts, Failure
         let buffer = buffer(client, ask.event_buffer, inside.rmem_max);
         facts.buffer = facts.read("buffer", buffer);
     }
-    facts.contents = facts.read("table", Contents::read(ask.source, progress));
+    if ask.read_table {
+        facts.contents = facts.read("table", Contents::read(ask.source, progress));
+    }
     facts.filters = filters(client);
     if ask.try_walk {
         facts.walk = walk(ask);

@@ -12,6 +12,7 @@ mod facts;
 mod gather;
 mod heavy;
 mod remedy;
+mod written;
 
 use std::collections::BTreeMap;
 
@@ -22,7 +23,7 @@ pub use checks::{CHECKS, CHECKS_OF_DAEMON, Check};
 pub use contents::{Contents, Held, Holder, PortUse, StateCount};
 pub use facts::{
     Buffer, Count, Counters, Daemon, Earlier, Facts, Listener, Place, Rising, Trouble, Unseen,
-    Usage, Walk,
+    Usage, Walk, Written,
 };
 pub use gather::{Ask, counters, gather};
 

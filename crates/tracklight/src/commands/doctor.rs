@@ -56,6 +56,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         namespace: namespace.as_ref(),
         named: global.netns.as_deref(),
         event_buffer: config.live.event_buffer as u64,
+        read_table: true,
         try_walk: global.way() != Way::Netlink,
     };
     let mut progress = Progress::new("reading", None);

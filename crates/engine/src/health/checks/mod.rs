@@ -4,6 +4,7 @@ mod counters;
 mod daemon;
 mod fill;
 mod holders;
+mod kept;
 #[cfg(test)]
 pub(super) mod made;
 mod nat;
@@ -57,6 +58,7 @@ pub const CHECKS: &[Check] = &[
     settings::CHECKSUM,
     settings::AUTOMATIC_HELPERS,
     timeouts::TIMEOUTS,
+    kept::KEPT,
     reading::BUFFER,
     reading::LISTENERS,
     reading::WALK,

@@ -8,7 +8,7 @@ use super::{Check, fine, one};
 pub(super) const BUFFER: Check = Check {
     code: "small-buffer",
     what: "the buffer that a listener to events gets",
-    when: "notice below what is wanted, warning below a sixteenth of it",
+    when: "notice below what the configuration wants",
     look: buffer,
 };
 
@@ -57,11 +57,9 @@ fn by_size(facts: &Facts) -> Severity {
 
 fn buffer(facts: &Facts) -> Option<Vec<Finding>> {
     let buffer = facts.buffer?;
-    let severity = match buffer.granted {
-        granted if granted < buffer.wanted / 16 => Severity::Warning,
-        granted if granted < buffer.wanted => Severity::Notice,
-        _ => return fine(),
-    };
+    if buffer.granted >= buffer.wanted {
+        return fine();
+    }
     let mut evidence = format!(
         "A listener to events gets a buffer of {} bytes, and {} are wanted.",
         grouped(buffer.granted),
@@ -74,7 +72,7 @@ fn buffer(facts: &Facts) -> Option<Vec<Finding>> {
         ));
     }
     one(Some(
-        Finding::new(BUFFER.code, severity, "The buffer for events is small")
+        Finding::new(BUFFER.code, Severity::Notice, "The buffer for events is small")
             .evidence(evidence)
             .value("granted_bytes", buffer.granted)
             .value("wanted_bytes", buffer.wanted)
@@ -233,8 +231,7 @@ mod tests {
         for (granted, expected) in [
             (16_000, None),
             (15_999, Some(Severity::Notice)),
-            (1_000, Some(Severity::Notice)),
-            (999, Some(Severity::Warning)),
+            (0, Some(Severity::Notice)),
         ] {
             let facts = facts(|facts| {
                 facts.buffer = Some(Buffer {
@@ -330,7 +327,7 @@ mod tests {
     fn a_reading_that_was_not_whole_is_told() {
         let whole = facts(|facts| facts.contents = Some(Contents::default()));
         assert_eq!(severity(&INCOMPLETE, &whole), Some(None));
-        let part = facts(|facts| facts.contents = Some(Contents::interrupted()));
+        let part = facts(|facts| facts.contents = Some(Contents::default().interrupted()));
         only(&INCOMPLETE, &part);
         assert_eq!(severity(&INCOMPLETE, &Facts::default()), None);
     }
