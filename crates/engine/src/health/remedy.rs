@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::Step;
 use super::facts::Place;
-use super::{Step, grouped};
 
 /// Where settings are kept over a restart.
 const KEPT_IN: &str = "/etc/sysctl.d/90-conntrack.conf";
@@ -14,11 +14,10 @@ impl Place {
         let key = format!("net.netfilter.{name}");
         let mut steps = vec![Step::run(self.inside(&format!("sysctl -w {key}={value}")))];
         if self.is_others() {
-            steps.push(Step::advise(format!(
-                "The files of sysctl.d are for the initial namespace: to keep {key} at {}, put the \
-                 command where this namespace is made",
-                grouped(value)
-            )));
+            steps.push(Step::advise(
+                "to keep it, put the command where this namespace is made: the files of sysctl.d are for the \
+                 initial one",
+            ));
         } else {
             steps.extend(self.kept(&key, value));
         }

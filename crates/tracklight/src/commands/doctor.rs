@@ -104,7 +104,7 @@ struct People {
     width: usize,
     color: bool,
     text: String,
-    /// Commands that were printed, which need not be run twice.
+    /// How to keep settings, as far as it was said: once is enough.
     kept: Vec<String>,
 }
 
@@ -192,10 +192,8 @@ impl People {
                     self.command(command);
                     last = Some("run");
                 }
+                Step::Keep(text) | Step::Do(text) if self.kept.contains(text) => {}
                 Step::Keep(command) => {
-                    if self.kept.contains(command) {
-                        continue;
-                    }
                     self.kept.push(command.clone());
                     if last != Some("keep") {
                         self.label("To keep it over a restart:");
@@ -204,6 +202,10 @@ impl People {
                     last = Some("keep");
                 }
                 Step::Do(sentence) => {
+                    // A sentence with a colon belongs to the command behind it.
+                    if !sentence.ends_with(':') {
+                        self.kept.push(sentence.clone());
+                    }
                     self.wrapped(2, &capital(sentence));
                     last = Some("do");
                 }
