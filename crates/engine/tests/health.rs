@@ -34,6 +34,7 @@ impl Patient {
             namespace: Some(&self.namespace),
             named: Some(&self.path),
             event_buffer: 1 << 16,
+            watch: Duration::ZERO,
             read_table: true,
             try_walk: false,
         }

@@ -31,6 +31,8 @@ pub struct Ask<'a> {
     pub named: Option<&'a str>,
     /// Bytes of the buffer for events that are wanted.
     pub event_buffer: u64,
+    /// How long to look on before the table is read, as [`Facts::watch`] does; zero for not at all.
+    pub watch: Duration,
     /// Whether to read the table for [`Facts::contents`]. Who has it already, such as a daemon, adds its entries to
     /// a [`Contents`] instead.
     pub read_table: bool,
@@ -38,7 +40,7 @@ pub struct Ask<'a> {
     pub try_walk: bool,
 }
 
-/// Gathers what can be known at one moment. What cannot is told in [`Facts::unseen`].
+/// Gathers what can be known. What cannot is told in [`Facts::unseen`].
 ///
 /// An error only where the namespace cannot be entered, or a saved table was given.
 pub fn gather(ask: &Ask<'_>, progress: impl FnMut(u64)) -> Result<Facts, Failure> {
@@ -60,25 +62,9 @@ pub fn gather(ask: &Ask<'_>, progress: impl FnMut(u64)) -> Result<Facts, Failure
         Ok(settings) => facts.settings = settings,
         Err(failure) => facts.miss("settings", failure),
     }
-    // What the kernel refuses to tell over netlink may stand in /proc.
-    facts.usage = match usage(client) {
-        Ok(usage) => Some(usage),
-        Err(failure) => {
-            let known = facts.usage_in_settings();
-            known.or_else(|| facts.read("count", Err(failure)))
-        }
-    };
-    let counters = counters(client);
+    facts.read_usage(client);
     // Who may not ask the kernel may not listen to it either.
-    let may_listen = counters.is_ok();
-    let now = match counters {
-        Ok(now) => Some(now),
-        Err(failure) => {
-            let known = inside.counters;
-            known.or_else(|| facts.read("counters", Err(failure)))
-        }
-    };
-    facts.counters = now.map(|now| Counters { now, earlier: None });
+    let may_listen = facts.read_counters(client, inside.counters);
     facts.expectations = facts
         .read(
             "expectations",
@@ -90,10 +76,14 @@ pub fn gather(ask: &Ask<'_>, progress: impl FnMut(u64)) -> Result<Facts, Failure
         let buffer = buffer(client, ask.event_buffer, inside.rmem_max);
         facts.buffer = facts.read("buffer", buffer);
     }
+    facts.filters = filters(client);
+    // The table last, so that it is as it is when somebody is told.
+    if !ask.watch.is_zero() {
+        facts.watch(ask, ask.watch)?;
+    }
     if ask.read_table {
         facts.contents = facts.read("table", Contents::read(ask.source, progress));
     }
-    facts.filters = filters(client);
     if ask.try_walk {
         facts.walk = walk(ask);
     }
@@ -142,6 +132,29 @@ impl Facts {
             self.counters = Some(Counters { now, earlier });
         }
         Ok(())
+    }
+
+    /// What the kernel refuses to tell over netlink stands among its settings.
+    fn read_usage(&mut self, client: &Client) {
+        self.usage = match usage(client) {
+            Ok(usage) => Some(usage),
+            Err(failure) => {
+                let known = self.usage_in_settings();
+                known.or_else(|| self.read("count", Err(failure)))
+            }
+        };
+    }
+
+    /// Counters over netlink, else as /proc has them; whether it was netlink.
+    fn read_counters(&mut self, client: &Client, in_proc: Option<CpuStats>) -> bool {
+        let counters = counters(client);
+        let is_netlink = counters.is_ok();
+        let now = match counters {
+            Ok(now) => Some(now),
+            Err(failure) => in_proc.or_else(|| self.read("counters", Err(failure))),
+        };
+        self.counters = now.map(|now| Counters { now, earlier: None });
+        is_netlink
     }
 
     fn note_count(&mut self) {

@@ -56,15 +56,13 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         namespace: namespace.as_ref(),
         named: global.netns.as_deref(),
         event_buffer: config.live.event_buffer as u64,
+        watch: Duration::from_secs(args.seconds),
         read_table: true,
         try_walk: global.way() != Way::Netlink,
     };
     let mut progress = Progress::new("reading", None);
-    let mut facts = gather(&ask, |read| progress.at(read))?;
+    let facts = gather(&ask, |read| progress.at(read))?;
     drop(progress);
-    if args.seconds > 0 {
-        facts.watch(&ask, Duration::from_secs(args.seconds))?;
-    }
     let report = examine(&facts);
     if report.looked_at.len() == report.ended(Verdict::Unknown)
         && let Some(unseen) = report.unseen.first()
