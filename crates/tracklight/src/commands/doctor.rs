@@ -159,6 +159,8 @@ impl People {
                 .sources
                 .iter()
                 .take(3)
+                // The others do not matter.
+                .filter(|source| source.entries * 100 >= table.entries)
                 .map(|source| format!("{} ({})", source.address, grouped(source.entries)))
                 .collect();
             if !sources.is_empty() {
@@ -181,7 +183,7 @@ impl People {
         for step in &finding.remedy {
             match step {
                 Step::Run(command) => {
-                    if last != Some("run") {
+                    if !matches!(last, Some("run" | "colon")) {
                         self.label(match finding.severity {
                             Severity::Info => "To change it:",
                             _ => "Run:",
@@ -200,12 +202,13 @@ impl People {
                     last = Some("keep");
                 }
                 Step::Do(sentence) => {
-                    // A sentence with a colon belongs to the command behind it.
-                    if !sentence.ends_with(':') {
+                    // A sentence with a colon belongs to the commands behind it.
+                    let leads = sentence.ends_with(':');
+                    if !leads {
                         self.kept.push(sentence.clone());
                     }
                     self.wrapped(2, &capital(sentence));
-                    last = Some("do");
+                    last = Some(if leads { "colon" } else { "do" });
                 }
             }
         }

@@ -56,7 +56,7 @@ fn fill_of(facts: &Facts, entries: u64, limit: u64) -> Option<Finding> {
     if let Some(contents) = &facts.contents {
         let held = contents.held(3);
         evidence.push_str(&format!(
-            " {} are assured; {} are not, and can be evicted, and {} assured ones are closing.",
+            " {} are assured, {} are not and can be evicted, {} of the assured ones are closing.",
             grouped(held.assured),
             grouped(held.evictable),
             grouped(held.closing)
@@ -64,6 +64,8 @@ fn fill_of(facts: &Facts, entries: u64, limit: u64) -> Option<Finding> {
         let sources: Vec<String> = held
             .sources
             .iter()
+            // The others do not matter.
+            .filter(|source| source.entries * 100 >= held.entries)
             .map(|source| format!("{} ({})", source.address, grouped(source.entries)))
             .collect();
         if !sources.is_empty() {

@@ -51,6 +51,12 @@ fn source(facts: &Facts) -> Option<Vec<Finding>> {
         "ipv6_addr"
     };
     let most = (limit / 20).max(100);
+    // What was never answered is the first to go.
+    let idle = if source.unreplied > 0 {
+        " and unreplied"
+    } else {
+        ""
+    };
     let nft = |command: String| Step::run(facts.place.inside(&format!("nft '{command}'")));
     one(Some(
         Finding::new(
@@ -74,7 +80,7 @@ fn source(facts: &Facts) -> Option<Vec<Finding>> {
              or another router with many users behind it may be right to hold so much.",
         )
         .step(facts.place.tracklight(&format!("group 'src == {address}' --by dport,state -n 10")))
-        .step(facts.place.tracklight(&format!("delete 'src == {address} and unreplied' --dry-run")))
+        .step(facts.place.tracklight(&format!("delete 'src == {address}{idle}' --dry-run")))
         .step(Step::advise(
             "delete by the last command without --dry-run; to allow every source only so many from now on:",
         ))
