@@ -8,6 +8,7 @@ use query::{Query, Vocabulary};
 use super::checks::made::{masqueraded, tcp};
 use super::checks::timeouts;
 use super::*;
+use crate::failure::Failure;
 
 const TEXT: &str = include_str!("../../../../docs/health.md");
 
@@ -158,10 +159,12 @@ fn worst() -> Facts {
             losing_events: None,
             event_buffer: 1,
             is_complete: false,
-            history: Some(Trouble {
-                code: "disk-full",
-                message: "no space is left".to_owned(),
-            }),
+            troubles: vec![Failure::new(
+                "kernel-error",
+                "it does not answer",
+                "try again",
+            )],
+            history: Some(Failure::new("disk-full", "no space is left", "")),
             set_aside: Some("/var/lib/tracklight/x".to_owned()),
         }),
         ..Facts::default()

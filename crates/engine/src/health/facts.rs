@@ -160,19 +160,12 @@ pub struct Daemon {
     pub event_buffer: u64,
     /// Whether the last reading of the table was whole.
     pub is_complete: bool,
+    /// Why the table cannot be kept as it should: events or readings that fail.
+    pub troubles: Vec<Failure>,
     /// Why nothing is recorded, or not all.
-    pub history: Option<Trouble>,
+    pub history: Option<Failure>,
     /// Where the database is that was damaged and set aside.
     pub set_aside: Option<String>,
-}
-
-/// Something that went wrong: a stable word and a sentence.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// The word.
-    pub code: &'static str,
-    /// The sentence.
-    pub message: String,
 }
 
 /// What could not be read.

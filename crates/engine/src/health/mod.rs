@@ -22,8 +22,8 @@ use serde_json::Value;
 pub use checks::{CHECKS, CHECKS_OF_DAEMON, Check};
 pub use contents::{Contents, Held, Holder, PortUse, StateCount};
 pub use facts::{
-    Buffer, Count, Counters, Daemon, Earlier, Facts, Listener, Place, Rising, Trouble, Unseen,
-    Usage, Walk, Written,
+    Buffer, Count, Counters, Daemon, Earlier, Facts, Listener, Place, Rising, Unseen, Usage, Walk,
+    Written,
 };
 pub use gather::{Ask, counters, gather};
 

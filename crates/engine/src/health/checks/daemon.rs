@@ -3,6 +3,7 @@
 use super::super::facts::Facts;
 use super::super::{Finding, Severity, Step, grouped};
 use super::{Check, fine, one};
+use crate::failure::Failure;
 
 /// Whether events are lost.
 pub(super) const EVENTS_LOST: Check = Check {
@@ -18,6 +19,14 @@ pub(super) const LIVE_INCOMPLETE: Check = Check {
     what: "whether the daemon's table is whole",
     when: "warning where the last reading was not",
     look: live_incomplete,
+};
+
+/// Whether the daemon can keep its table.
+pub(super) const LIVE_TROUBLE: Check = Check {
+    code: "live-trouble",
+    what: "whether the daemon can keep its table",
+    when: "critical where reading it or hearing of its events fails",
+    look: live_trouble,
 };
 
 /// Whether history is recorded.
@@ -103,12 +112,39 @@ fn history(facts: &Facts) -> Option<Vec<Finding>> {
             "History is not recorded as it should be",
         )
         .about(trouble.code)
-        .evidence(format!("{}.", trouble.message.trim_end_matches('.')))
+        .evidence(sentence(&trouble.message))
         .value("reason", trouble.code)
         .consequence("Charts and the contract's stats have a gap from now on.")
+        .steps(hint(trouble))
         .step(Step::run("df -h /var/lib/tracklight"))
         .step(Step::run("journalctl -u tracklight -n 50")),
     ))
+}
+
+fn live_trouble(facts: &Facts) -> Option<Vec<Finding>> {
+    let troubles = facts.daemon.as_ref()?.troubles.iter();
+    let found = troubles.map(|trouble| {
+        Finding::new(
+            LIVE_TROUBLE.code,
+            Severity::Critical,
+            "The daemon cannot keep its table",
+        )
+        .about(trouble.code)
+        .evidence(sentence(&trouble.message))
+        .value("reason", trouble.code)
+        .consequence("What it shows is as old as its last reading. It tries again each second.")
+        .steps(hint(trouble))
+        .step(Step::run("journalctl -u tracklight -n 50"))
+    });
+    Some(found.collect())
+}
+
+fn hint(trouble: &Failure) -> Option<Step> {
+    (!trouble.hint.is_empty()).then(|| Step::advise(trouble.hint.as_str()))
+}
+
+fn sentence(message: &str) -> String {
+    format!("{}.", message.trim_end_matches('.'))
 }
 
 fn database(facts: &Facts) -> Option<Vec<Finding>> {
@@ -132,8 +168,8 @@ fn database(facts: &Facts) -> Option<Vec<Finding>> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::super::facts::{Daemon, Rising, Trouble};
-    use super::super::made::{facts, only, severity};
+    use super::super::super::facts::{Daemon, Rising};
+    use super::super::made::{facts, only, severities, severity};
     use super::*;
 
     fn daemon(change: impl FnOnce(&mut Daemon)) -> Facts {
@@ -145,6 +181,7 @@ mod tests {
             }),
             event_buffer: 64 << 20,
             is_complete: true,
+            troubles: Vec::new(),
             history: None,
             set_aside: None,
         };
@@ -154,7 +191,13 @@ mod tests {
 
     #[test]
     fn a_daemon_that_is_well_has_nothing_and_without_one_nothing_is_known() {
-        for check in [&EVENTS_LOST, &LIVE_INCOMPLETE, &HISTORY, &DATABASE] {
+        for check in [
+            &EVENTS_LOST,
+            &LIVE_INCOMPLETE,
+            &LIVE_TROUBLE,
+            &HISTORY,
+            &DATABASE,
+        ] {
             assert_eq!(
                 severity(check, &daemon(|_| {})),
                 Some(None),
@@ -191,10 +234,10 @@ mod tests {
             &LIVE_INCOMPLETE,
             &daemon(|daemon| daemon.is_complete = false),
         );
-        let trouble = Trouble {
-            code: "disk-full",
-            message: "cannot write: no space left".to_owned(),
-        };
+        let trouble = Failure::new("disk-full", "cannot write: no space left", "make room");
+        let failing = daemon(|daemon| daemon.troubles = vec![trouble.clone(), trouble.clone()]);
+        let found = severities(&LIVE_TROUBLE, &failing);
+        assert_eq!(found, [Severity::Critical, Severity::Critical]);
         let found = only(&HISTORY, &daemon(|daemon| daemon.history = Some(trouble)));
         assert_eq!(found.evidence, "cannot write: no space left.");
         assert_eq!(found.subject.as_deref(), Some("disk-full"));

@@ -70,6 +70,7 @@ pub const CHECKS: &[Check] = &[
 pub const CHECKS_OF_DAEMON: &[Check] = &[
     daemon::EVENTS_LOST,
     daemon::LIVE_INCOMPLETE,
+    daemon::LIVE_TROUBLE,
     daemon::HISTORY,
     daemon::DATABASE,
 ];
