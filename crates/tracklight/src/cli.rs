@@ -155,6 +155,8 @@ pub(crate) enum Command {
     Count(commands::count::Args),
     /// Count connections, bytes and packets by source, port, network or whatever they have in common
     Group(commands::group::Args),
+    /// Say what is wrong with the table or its settings, and the commands that mend it
+    Doctor(commands::doctor::Args),
     /// Show the kernel's counters, how full the table is, and what is switched off
     Stats(commands::stats::Args),
     /// Explain a query, complete it, or list what queries know

@@ -6,6 +6,7 @@ pub(crate) mod count;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod expect;
 pub(crate) mod flush;
 pub(crate) mod get;
@@ -42,6 +43,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome, Failure> {
         Command::Watch(args) => watch::run(args, global),
         Command::Count(args) => count::run(args, global),
         Command::Group(args) => group::run(args, global),
+        Command::Doctor(args) => doctor::run(args, global),
         Command::Stats(args) => stats::run(args, global),
         Command::Query(args) => query::run(args, global),
         Command::Protocols(args) => protocols::run(args),

@@ -5,6 +5,7 @@ mod change;
 mod completions;
 mod conntrack_text;
 mod demo;
+mod doctor;
 mod faults;
 mod group;
 mod list;
