@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -45,7 +46,7 @@ pub(super) fn set_aside(path: &Path, reason: String, now_ns: u64) -> io::Result<
             _ => {}
         }
     }
-    forget_oldest(path);
+    forget_oldest(path, &kept_as);
     Ok(SetAside {
         at_ns: now_ns,
         kept_as,
@@ -72,13 +73,22 @@ pub(super) fn kept(path: &Path) -> Vec<PathBuf> {
         })
         .map(|file| file.path())
         .collect();
-    kept.sort_unstable();
+    // The new name is the last change of them.
+    kept.sort_by_key(|file| {
+        let changed = file.metadata().ok();
+        (
+            changed.map(|file| (file.ctime(), file.ctime_nsec())),
+            file.clone(),
+        )
+    });
     kept
 }
 
-fn forget_oldest(path: &Path) {
-    let kept = kept(path);
-    for old in kept.iter().take(kept.len().saturating_sub(MOST)) {
+/// Deletes what is too much, never the last one, whatever the clock says.
+fn forget_oldest(path: &Path, last: &Path) {
+    let mut kept = kept(path);
+    kept.retain(|file| file != last);
+    for old in kept.iter().take((kept.len() + 1).saturating_sub(MOST)) {
         // What cannot be removed is no reason not to record.
         let _ = std::fs::remove_file(old);
         for suffix in BESIDE {

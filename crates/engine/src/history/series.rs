@@ -214,13 +214,10 @@ mod tests {
         assert_eq!(resolved(900, None, Some(2_000)), (1, Step::Second));
         assert_eq!(resolved(900, None, Some(60)), (20, Step::TenSeconds));
         assert_eq!(resolved(DAY, None, Some(2_000)), (60, Step::Minute));
-        assert_eq!(
-            resolved(365 * DAY, None, Some(2_000)),
-            (21_600, Step::Minute)
-        );
+        assert_eq!(resolved(365 * DAY, None, Some(2_000)), (21_600, Step::Hour));
         assert_eq!(
             resolved(3_650 * DAY, None, Some(100)),
-            (37 * DAY, Step::Minute)
+            (37 * DAY, Step::Hour)
         );
         assert_eq!(resolved(900, Some(7), None), (7, Step::Second));
         assert_eq!(resolved(900, Some(70), None), (70, Step::TenSeconds));

@@ -1,4 +1,4 @@
-//! The three resolutions.
+//! The resolutions: three, and hours for long looks back.
 
 use serde::Serialize;
 
@@ -14,13 +14,18 @@ pub enum Step {
     TenSeconds,
     /// A row a minute.
     Minute,
+    /// A row an hour, so that a year need not be added up from its minutes whenever somebody looks.
+    Hour,
 }
 
 const DAY: u64 = 86_400;
 
 impl Step {
     /// From the finest.
-    pub const ALL: [Self; 3] = [Self::Second, Self::TenSeconds, Self::Minute];
+    pub const ALL: [Self; 4] = [Self::Second, Self::TenSeconds, Self::Minute, Self::Hour];
+
+    /// Those that are made of finer ones.
+    pub(super) const COARSE: [Self; 3] = [Self::TenSeconds, Self::Minute, Self::Hour];
 
     /// How many seconds a row is of.
     pub const fn seconds(self) -> u64 {
@@ -28,6 +33,7 @@ impl Step {
             Self::Second => 1,
             Self::TenSeconds => 10,
             Self::Minute => 60,
+            Self::Hour => 3_600,
         }
     }
 
@@ -37,6 +43,7 @@ impl Step {
             Self::Second => None,
             Self::TenSeconds => Some(Self::Second),
             Self::Minute => Some(Self::TenSeconds),
+            Self::Hour => Some(Self::Minute),
         }
     }
 
@@ -45,6 +52,7 @@ impl Step {
             Self::Second => "seconds",
             Self::TenSeconds => "ten_seconds",
             Self::Minute => "minutes",
+            Self::Hour => "hours",
         }
     }
 
@@ -60,7 +68,7 @@ impl Step {
 
 /// How many rows of each step are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Limits(pub(super) [u64; 3]);
+pub(super) struct Limits(pub(super) [u64; 4]);
 
 impl Limits {
     pub(super) const fn rows(self, step: Step) -> u64 {
@@ -80,6 +88,7 @@ impl From<&Settings> for Limits {
             rows(settings.second_days, Step::Second),
             rows(settings.ten_second_days, Step::TenSeconds),
             rows(settings.minute_days, Step::Minute),
+            rows(settings.minute_days, Step::Hour),
         ])
     }
 }

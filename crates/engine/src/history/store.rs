@@ -38,9 +38,9 @@ pub(super) struct Store {
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
     /// How many rows each table has.
-    rows: [u64; 3],
+    rows: [u64; 4],
     /// Which coarser rows are being filled; by the index of their step.
-    open: [Option<u64>; 3],
+    open: [Option<u64>; 4],
 }
 
 impl Store {
@@ -53,16 +53,14 @@ impl Store {
     ) -> Result<Self, Fault> {
         let failed = |error: rusqlite::Error| Fault::of(&error, path);
         let lock = prepare(path)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-        connection
-            .busy_timeout(Duration::from_secs(2))
-            .map_err(failed)?;
-        configure(&connection).map_err(failed)?;
+        let mut connection = connect(path).map_err(failed)?;
+        // Nothing is written before it is known to be whole and ours.
+        let version = schema::version(&connection, path, schema::VERSION)?;
+        if let Some(wrong) = check(&connection).map_err(failed)? {
+            return Err(Fault::Damaged(wrong));
+        }
+        configure(&connection, version == 0).map_err(failed)?;
         schema::migrate(&mut connection, path)?;
-        check(&connection)
-            .map_err(failed)?
-            .map_or(Ok(()), |wrong| Err(Fault::Damaged(wrong)))?;
         let mut state = State::default();
         for step in Step::ALL {
             let sql = format!("SELECT count(*) FROM {}", step.table());
@@ -77,7 +75,7 @@ impl Store {
                 |row| row.get::<_, Option<u64>>(0),
             )
             .map_err(failed)?;
-        for step in [Step::TenSeconds, Step::Minute] {
+        for step in Step::COARSE {
             state.open[step.index()] = last.map(|last| step.begin(last));
         }
         let mut store = Self {
@@ -109,14 +107,16 @@ impl Store {
 
     /// Makes the file smaller, a little at a time, where fewer rows are kept than before.
     fn give_back(&self) -> rusqlite::Result<()> {
-        const SPARE: i64 = 1_000;
+        const SPARE: i64 = 500;
         let number = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
         let free = self
             .connection
             .pragma_query_value(None, "freelist_count", number)?;
         if free > SPARE {
-            self.connection
-                .execute_batch("PRAGMA incremental_vacuum(500)")?;
+            // A page a step.
+            let mut statement = self.connection.prepare("PRAGMA incremental_vacuum(500)")?;
+            let mut pages = statement.query([])?;
+            while pages.next()?.is_some() {}
         }
         Ok(())
     }
@@ -124,7 +124,7 @@ impl Store {
     /// Writes the coarser rows that are not complete yet.
     pub(super) fn finish(&mut self) -> Result<(), Fault> {
         self.change(|writing| {
-            for step in [Step::TenSeconds, Step::Minute] {
+            for step in Step::COARSE {
                 writing.close(step)?;
             }
             Ok(())
@@ -136,13 +136,15 @@ impl Store {
         identity(&self.path) == self.identity
     }
 
-    /// What is wrong with the file, read as a whole.
+    /// What is wrong with the file, read as a whole, and not as this connection remembers it.
     pub(super) fn check(&self) -> Result<Option<String>, Fault> {
-        check(&self.connection).map_err(|error| Fault::of(&error, &self.path))
+        connect(&self.path)
+            .and_then(|connection| check(&connection))
+            .map_err(|error| Fault::of(&error, &self.path))
     }
 
     /// How many rows there are of each step.
-    pub(super) const fn rows(&self) -> [u64; 3] {
+    pub(super) const fn rows(&self) -> [u64; 4] {
         self.state.rows
     }
 
@@ -197,7 +199,7 @@ struct Writing<'a> {
 impl Writing<'_> {
     /// A second's row, and the coarser ones that end with its beginning.
     fn add(&mut self, sample: &Sample) -> rusqlite::Result<()> {
-        for step in [Step::TenSeconds, Step::Minute] {
+        for step in Step::COARSE {
             let begin = step.begin(sample.time);
             if self.state.open[step.index()].is_some_and(|open| open != begin) {
                 self.close(step)?;
@@ -349,24 +351,31 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     Some((file.dev(), file.ino()))
 }
 
-fn configure(connection: &Connection) -> rusqlite::Result<()> {
-    // Of a new file only; small pages, for a commit writes whole ones.
-    connection.pragma_update(None, "page_size", 1024)?;
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-    connection
-        .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))?;
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(2))?;
+    // What a damaged file says about itself is not run.
+    connection.pragma_update(None, "trusted_schema", false)?;
+    Ok(connection)
+}
+
+fn configure(connection: &Connection, is_new: bool) -> rusqlite::Result<()> {
+    if is_new {
+        // Small pages, for a commit writes whole ones; yet a dozen rows of a busy table fit into one.
+        connection.pragma_update(None, "page_size", 2048)?;
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
+    let ignored = |_: &rusqlite::Row<'_>| Ok(());
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", ignored)?;
     // A commit is in the kernel's hands: whatever kills the process, it stays. Only a loss of power can
     // take the last of them, never the file's order.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
-    connection.pragma_update(None, "wal_autocheckpoint", 1000)?;
-    connection.pragma_update_and_check(None, "journal_size_limit", 4 << 20, |row| {
-        row.get::<_, i64>(0)
-    })?;
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", 500, ignored)?;
+    connection.pragma_update_and_check(None, "journal_size_limit", 4 << 20, ignored)?;
     // 1 MiB: appending needs few pages.
     connection.pragma_update(None, "cache_size", -1024)?;
-    connection.pragma_update(None, "temp_store", "MEMORY")?;
-    // What a damaged file says about itself is not run.
-    connection.pragma_update(None, "trusted_schema", false)
+    connection.pragma_update(None, "temp_store", "MEMORY")
 }
 
 /// What SQLite finds wrong with the file, if anything.

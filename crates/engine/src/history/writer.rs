@@ -47,7 +47,7 @@ struct State {
     /// How many samples were taken out of the queue since the start, written or lost.
     gone: u64,
     lost: u64,
-    rows: Option<[u64; 3]>,
+    rows: Option<[u64; 4]>,
     trouble: Option<Trouble>,
     set_aside: Option<SetAside>,
     /// A reader found damage: the file is to be checked.
@@ -71,8 +71,8 @@ pub struct Status {
     pub path: PathBuf,
     /// Bytes of the file and of what SQLite keeps beside it; `None` if there is none.
     pub bytes: Option<u64>,
-    /// Rows of a second, of ten seconds, of a minute; `None` until the file was opened.
-    pub rows: Option<[u64; 3]>,
+    /// Rows of a second, of ten seconds, of a minute, of an hour; `None` until the file was opened.
+    pub rows: Option<[u64; 4]>,
     /// Samples in memory that are not in the file yet.
     pub waiting: usize,
     /// Samples that were given up since the start, for the file could not be written for too long.
@@ -209,7 +209,7 @@ impl Shared {
     }
 
     /// Notes what came of it.
-    fn note(&self, work: &Work, result: Result<[u64; 3], Fault>) {
+    fn note(&self, work: &Work, result: Result<[u64; 4], Fault>) {
         let mut state = self.lock();
         match result {
             Ok(rows) => {
@@ -267,7 +267,7 @@ fn attempt(
     origin: &Origin,
     store: &mut Option<Store>,
     work: &Work,
-) -> Result<[u64; 3], Fault> {
+) -> Result<[u64; 4], Fault> {
     match attempt_once(shared, origin, store, work) {
         Err(Fault::Damaged(reason)) => {
             *store = None;
@@ -295,7 +295,7 @@ fn attempt_once(
     origin: &Origin,
     store: &mut Option<Store>,
     work: &Work,
-) -> Result<[u64; 3], Fault> {
+) -> Result<[u64; 4], Fault> {
     let now = crate::now() / 1_000_000_000;
     // Somebody may have moved it away, which is a way to begin a new one.
     *store = store.take().filter(Store::is_in_place);

@@ -10,6 +10,7 @@ pub(crate) mod expect;
 pub(crate) mod flush;
 pub(crate) mod get;
 pub(crate) mod group;
+pub(crate) mod history;
 pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod protocols;
@@ -41,6 +42,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome, Failure> {
         Command::Count(args) => count::run(args, global),
         Command::Group(args) => group::run(args, global),
         Command::Stats(args) => stats::run(args, global),
+        Command::History(args) => history::run(args, global),
         Command::Query(args) => query::run(args, global),
         Command::Protocols(args) => protocols::run(args),
         Command::Expect(args) => expect::run(args, global),
