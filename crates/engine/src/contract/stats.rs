@@ -9,7 +9,7 @@ use super::fault::Fault;
 use super::reply::{Reply, Source};
 use super::request::{Fields, Request};
 use crate::failure::Failure;
-use crate::history::{self, Ask, Origin};
+use crate::history::{self, Origin};
 use crate::netdata::{self, Sample};
 
 /// Seconds where the request says none.
@@ -71,24 +71,19 @@ fn recorded(
     path: &Path,
     seconds: u32,
 ) -> Result<Result<Vec<Sample>, String>, Fault> {
-    let now = crate::now() / 1_000_000_000;
-    let ask = Ask {
-        from: (now + 1).saturating_sub(seconds.into()),
-        to: now + 1,
-        step: Some(1),
-        points: None,
-    };
-    let series = match history::series(path, &setup.config.history, &ask) {
-        Ok(series) => series,
+    let to = crate::now() / 1_000_000_000 + 1;
+    let (origin, counts) = match history::counts(path, to.saturating_sub(seconds.into()), to) {
+        Ok(found) => found,
         Err(failure) => return Ok(Err(failure.message)),
     };
-    if setup.inside(Origin::here)?.is_other_than(&series.origin) {
+    if setup.inside(Origin::here)?.is_other_than(&origin) {
         let reason = "what is recorded is another network namespace's";
         return Ok(Err(reason.to_owned()));
     }
-    let points = series.points.iter().rev();
-    let samples: Vec<_> = points
-        .map(|point| Sample(point.time, point.connections.max))
+    let samples: Vec<_> = counts
+        .into_iter()
+        .rev()
+        .map(|(time, connections)| Sample(time, connections))
         .collect();
     if samples.is_empty() {
         return Ok(Err(format!(

@@ -32,6 +32,7 @@ pub use origin::Origin;
 pub use point::{Amount, Point, Range};
 pub use recorder::{Reading, Recorder};
 pub use sample::{COUNTERS, Changes, Counted, PROTOCOLS, Sample, State, Traffic};
+pub(crate) use series::counts;
 pub use series::{Ask, Series, series};
 pub use step::Step;
 pub use writer::{History, Status, Trouble};

@@ -49,15 +49,30 @@ const NICE: [u64; 18] = [
     86_400,
 ];
 
-/// The longest while that can be asked for in single seconds.
-const MOST_POINTS: u64 = 2_000_000;
+/// Points of one answer: a day of seconds, a week of ten, and what is held in memory for them is 100 MB.
+const MOST_POINTS: u64 = 100_000;
 
 /// Reads a while from a file, which a daemon may be writing.
 pub fn series(path: &Path, settings: &Settings, ask: &Ask) -> Result<Series, Failure> {
     read(path, Limits::from(settings), ask, &[])
 }
 
-/// The same with samples that are not in the file yet.
+/// Connections of single seconds, the oldest first, and whose they are: what the contract wants, without
+/// the rest.
+pub(crate) fn counts(
+    path: &Path,
+    from: u64,
+    to: u64,
+) -> Result<(Origin, Vec<(u64, u64)>), Failure> {
+    let mut reader = Reader::open(path)?;
+    let mut counts = Vec::new();
+    reader.rows(Step::Second, from, to, |time, span| {
+        counts.push((time, span.connections));
+    })?;
+    Ok((reader.origin()?, counts))
+}
+
+/// What [`series`] does, with samples that are not in the file yet.
 pub(super) fn read(
     path: &Path,
     limits: Limits,
@@ -113,9 +128,12 @@ fn resolve(ask: &Ask, limits: Limits, now: u64) -> Result<(u64, Step), Failure> 
             "leave them out for what fits",
         ));
     }
-    let fewest = ask
-        .points
-        .map_or(1, |points| length.div_ceil(points as u64).max(1));
+    let points = match (ask.points, ask.step) {
+        (Some(points), _) => Some((points as u64).min(MOST_POINTS)),
+        (None, None) => Some(MOST_POINTS),
+        (None, Some(_)) => None,
+    };
+    let fewest = points.map_or(1, |points| length.div_ceil(points).max(1));
     let width = match ask.step {
         Some(step) => step.max(round_up(fewest)),
         None => {
@@ -142,7 +160,7 @@ fn resolve(ask: &Ask, limits: Limits, now: u64) -> Result<(u64, Step), Failure> 
 fn round_up(seconds: u64) -> u64 {
     const DAY: u64 = 86_400;
     let nice = NICE.into_iter().find(|&nice| nice >= seconds);
-    nice.unwrap_or_else(|| seconds.div_ceil(DAY) * DAY)
+    nice.unwrap_or_else(|| seconds.div_ceil(DAY).saturating_mul(DAY))
 }
 
 /// Rows, in the order of their time, that become points.
@@ -206,7 +224,9 @@ mod tests {
         assert_eq!(resolved(DAY + 1, None, None), (10, Step::TenSeconds));
         assert_eq!(resolved(7 * DAY, None, None), (10, Step::TenSeconds));
         assert_eq!(resolved(8 * DAY, None, None), (60, Step::Minute));
-        assert_eq!(resolved(800 * DAY, None, None), (60, Step::Minute));
+        assert_eq!(resolved(60 * DAY, None, None), (60, Step::Minute));
+        // A hundred thousand points are enough for any answer.
+        assert_eq!(resolved(800 * DAY, None, None), (900, Step::Minute));
     }
 
     #[test]
@@ -256,5 +276,12 @@ mod tests {
             let failure = resolve(&bad, limits, NOW).unwrap_err();
             assert_eq!(failure.code, "usage", "{bad:?}");
         }
+        let all_in_one = Ask {
+            from: 0,
+            to: u64::MAX,
+            points: Some(1),
+            ..good
+        };
+        assert_eq!(resolve(&all_in_one, limits, NOW).unwrap().0, u64::MAX);
     }
 }

@@ -7,6 +7,7 @@ mod conntrack_text;
 mod demo;
 mod faults;
 mod group;
+mod history;
 mod list;
 mod query;
 mod run;
