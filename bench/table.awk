@@ -3,6 +3,7 @@
 #
 #   time   SIZE KEY wall user system peak-KiB status others
 #   events SIZE WHO made seen lost rate
+#   live   SIZE KEY number unit ...
 
 $1 == "time" {
     sizes[$2]
@@ -20,6 +21,11 @@ $1 == "events" {
     if ($6 > worst[$2, $3]) worst[$2, $3] = $6
     if (rounds == 1 || $7 < slowest[$2, $3]) slowest[$2, $3] = $7
     if ($7 > fastest[$2, $3]) fastest[$2, $3] = $7
+}
+
+$1 == "live" {
+    live[$2]
+    if (!(($2, $3) in cost) || $4 > cost[$2, $3]) cost[$2, $3] = $4
 }
 
 END {
@@ -50,6 +56,7 @@ END {
     }
     if (count > 1) memory(order[1], order[count])
     flat("list")
+    kept()
     print "\nTimes are of undisturbed measurements, where there are at least two."
     if (misses) {
         printf "\nMissed:\n\n%s", misses
@@ -125,6 +132,25 @@ function flat(key,    i, cost, least, most, sizes_seen) {
     printf "\nAn entry of `list -o conntrack` by BPF costs %.0f to %.0f ns from 100,000 entries on: %.2f × (must be ≤ 1.50).\n", least, most, most / least
     if (most > 1.5 * least)
         miss(sprintf("an entry of `list -o conntrack` by BPF costs %.2f × as much at one size as at another, must be ≤ 1.50", most / least))
+}
+
+# The live table of the daemon: what one costs at each size.
+function kept(    i, sizes_kept, many) {
+    many = ordered(live, sizes_kept)
+    if (!many) return
+    print "\n| entries kept live | first reading | slowest page of 100 | bytes a connection | of a core |"
+    print "|--:|--:|--:|--:|--:|"
+    for (i = 1; i <= many; i++) {
+        size = sizes_kept[i]
+        printf "| %s | %s | %s | %d | %.1f %% |\n", grouped(size), time(cost[size, "ready"]), time(cost[size, "page"]), cost[size, "memory"], cost[size, "steady"]
+        if (size != judged) continue
+        if (cost[size, "page"] > 0.1)
+            miss(sprintf("a page of 100 takes %s at %s, must be ≤ 100 ms", time(cost[size, "page"]), grouped(size)))
+        if (cost[size, "memory"] > 200)
+            miss(sprintf("a connection takes %d bytes at %s, must be ≤ 200", cost[size, "memory"], grouped(size)))
+        if (cost[size, "steady"] > 10)
+            miss(sprintf("the live table takes %.1f %% of a core at %s, must be ≤ 10", cost[size, "steady"], grouped(size)))
+    }
 }
 
 function miss(text) {

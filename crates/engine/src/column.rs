@@ -272,6 +272,41 @@ impl Column {
         by_value.then_with(|| (&a.orig, a.zone, a.id).cmp(&(&b.orig, b.zone, b.id)))
     }
 
+    /// What an entry is sorted by, as a number: in the order of [`compare`](Self::compare) without its
+    /// ties. For orders of so many rows that their entries are not kept.
+    pub(crate) fn sort_key(self, entry: &Entry, now: u64) -> SortKey {
+        let port = |port: Option<u16>| SortKey::smallest_first(port.map(u128::from));
+        match self {
+            Self::Family => SortKey::smallest_first(Some(entry.family().number().into())),
+            Self::Protocol => SortKey::smallest_first(Some(entry.orig.protocol.0.into())),
+            Self::State => SortKey::of_text(entry.state_name()),
+            Self::Source | Self::Src => SortKey::of_address(entry.orig.src),
+            Self::Destination | Self::Dst => SortKey::of_address(entry.orig.dst),
+            Self::ReplySrc => SortKey::of_address(entry.reply.src),
+            Self::ReplyDst | Self::Translated => SortKey::of_address(entry.reply.dst),
+            Self::SrcPort => port(entry.orig.src_port()),
+            Self::DstPort => port(entry.orig.dst_port()),
+            Self::ReplySrcPort => port(entry.reply.src_port()),
+            Self::ReplyDstPort => port(entry.reply.dst_port()),
+            // What has no status comes first here.
+            Self::Status => {
+                SortKey::smallest_first(Some(entry.status.map_or(0, |s| u128::from(s.bits()) + 1)))
+            }
+            Self::Mark => SortKey::smallest_first(entry.mark.map(u128::from)),
+            Self::Zone => {
+                let direction = entry.zone.direction as u8;
+                SortKey::smallest_first(Some(
+                    u128::from(entry.zone.id) << 8 | u128::from(direction),
+                ))
+            }
+            Self::Helper => SortKey::of_text(entry.helper.as_deref()),
+            Self::Labels => SortKey::smallest_first(entry.labels.map(|labels| labels.bits())),
+            Self::Use => SortKey::smallest_first(entry.use_count.map(u128::from)),
+            Self::Id => SortKey::smallest_first(entry.id.map(u128::from)),
+            _ => SortKey::largest_first(self.quantity(entry, now)),
+        }
+    }
+
     /// What a sum of packets or bytes is called where only the largest are read.
     const fn counter(self) -> Option<Number> {
         Some(match self {
@@ -298,6 +333,45 @@ impl Column {
             Self::Age => entry.age(now),
             _ => None,
         }
+    }
+}
+
+/// What is sorted by, as a number: what has none comes last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SortKey(u8, u128);
+
+impl SortKey {
+    /// Comes last.
+    pub(crate) const ABSENT: Self = Self(u8::MAX, 0);
+
+    /// Ascending.
+    fn smallest_first(number: Option<u128>) -> Self {
+        number.map_or(Self::ABSENT, |number| Self(0, number))
+    }
+
+    /// Descending.
+    pub(crate) fn largest_first(number: Option<u64>) -> Self {
+        Self::smallest_first(number.map(|number| u128::from(u64::MAX - number)))
+    }
+
+    /// IPv4 before IPv6.
+    const fn of_address(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self(0, address.to_bits() as u128),
+            IpAddr::V6(address) => Self(1, address.to_bits()),
+        }
+    }
+
+    /// By the first sixteen bytes, by which all names of states and helpers differ.
+    fn of_text(text: Option<&str>) -> Self {
+        let number = |text: &str| {
+            let mut first = [0; 16];
+            for (to, byte) in first.iter_mut().zip(text.bytes()) {
+                *to = byte;
+            }
+            u128::from_be_bytes(first)
+        };
+        Self::smallest_first(text.map(number))
     }
 }
 

@@ -1,26 +1,24 @@
-//! The first entries of an order, out of any number: a bounded heap.
+//! The first of an order, out of any number: a bounded heap.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use ctnetlink::Entry;
-
-/// Keeps the first `limit` entries of an order, or all of them.
+/// Keeps the first `limit` of an order, or all.
 ///
 /// Memory grows with the limit, not with what is offered.
-pub struct Top<F> {
-    heap: BinaryHeap<Kept<F>>,
+pub struct Top<T, F> {
+    heap: BinaryHeap<Kept<T, F>>,
     limit: usize,
     order: F,
 }
 
-struct Kept<F> {
-    entry: Entry,
+struct Kept<T, F> {
+    item: T,
     order: F,
 }
 
-impl<F: Fn(&Entry, &Entry) -> Ordering + Copy> Top<F> {
-    /// Keeps the `limit` first entries by `order`; all without a limit.
+impl<T: Clone, F: Fn(&T, &T) -> Ordering + Copy> Top<T, F> {
+    /// Keeps the `limit` first by `order`; all without a limit.
     pub const fn new(limit: Option<usize>, order: F) -> Self {
         let limit = match limit {
             Some(limit) => limit,
@@ -33,25 +31,25 @@ impl<F: Fn(&Entry, &Entry) -> Ordering + Copy> Top<F> {
         }
     }
 
-    /// Offers an entry. Gives the last of those that are kept, if it is another one now and no more
+    /// Offers one. Gives the last of those that are kept, if it is another one now and no more
     /// are kept without one being dropped.
-    pub fn offer(&mut self, entry: &Entry) -> Option<&Entry> {
+    pub fn offer(&mut self, item: &T) -> Option<&T> {
         let order = self.order;
         if self.heap.len() < self.limit {
             self.heap.push(Kept {
-                entry: entry.clone(),
+                item: item.clone(),
                 order,
             });
         } else {
             let mut last = self.heap.peek_mut()?;
-            if order(entry, &last.entry) != Ordering::Less {
+            if order(item, &last.item) != Ordering::Less {
                 return None;
             }
-            last.entry.clone_from(entry);
+            last.item.clone_from(item);
         }
         let is_full = self.heap.len() == self.limit;
         let last = self.heap.peek().filter(|_| is_full);
-        last.map(|last| &last.entry)
+        last.map(|last| &last.item)
     }
 
     /// Offers what another one has kept.
@@ -60,45 +58,45 @@ impl<F: Fn(&Entry, &Entry) -> Ordering + Copy> Top<F> {
             if self.heap.len() < self.limit {
                 self.heap.push(kept);
             } else {
-                self.offer(&kept.entry);
+                self.offer(&kept.item);
             }
         }
     }
 
-    /// The kept entries in order.
-    pub fn into_sorted(self) -> Vec<Entry> {
+    /// What is kept, in order.
+    pub fn into_sorted(self) -> Vec<T> {
         self.heap
             .into_sorted_vec()
             .into_iter()
-            .map(|kept| kept.entry)
+            .map(|kept| kept.item)
             .collect()
     }
 }
 
-impl<F: Fn(&Entry, &Entry) -> Ordering> Ord for Kept<F> {
+impl<T, F: Fn(&T, &T) -> Ordering> Ord for Kept<T, F> {
     fn cmp(&self, other: &Self) -> Ordering {
-        (self.order)(&self.entry, &other.entry)
+        (self.order)(&self.item, &other.item)
     }
 }
 
-impl<F: Fn(&Entry, &Entry) -> Ordering> PartialOrd for Kept<F> {
+impl<T, F: Fn(&T, &T) -> Ordering> PartialOrd for Kept<T, F> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl<F: Fn(&Entry, &Entry) -> Ordering> PartialEq for Kept<F> {
+impl<T, F: Fn(&T, &T) -> Ordering> PartialEq for Kept<T, F> {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Ordering::Equal
     }
 }
 
-impl<F: Fn(&Entry, &Entry) -> Ordering> Eq for Kept<F> {}
+impl<T, F: Fn(&T, &T) -> Ordering> Eq for Kept<T, F> {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ctnetlink::{Protocol, Tuple};
+    use ctnetlink::{Entry, Protocol, Tuple};
     use proptest::prelude::*;
 
     fn entry(timeout: u32, port: u16) -> Entry {

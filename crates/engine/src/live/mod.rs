@@ -1,18 +1,34 @@
 //! The table as the daemon keeps it: read once, kept by events, with counters and rates from readings
 //! that follow.
 
-use std::sync::Arc;
+mod feed;
+mod keeper;
+mod packed;
+mod page;
+mod store;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLockReadGuard};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use ctnetlink::{Client, Entry, Event, Key, Namespace};
+use ctnetlink::{Client, Entry, Key, Namespace};
 use query::Query;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use crate::column::Column;
 use crate::failure::Failure;
 use crate::group::{Groups, Plan};
-use crate::kernel::Way;
+use crate::kernel::{Kernel, Way};
 use crate::source::Source;
+use keeper::{Shared, Status};
+use page::First;
+use store::Store;
+
+pub use feed::{Feed, entry_of};
 
 /// `[live]` of the configuration: how the table is kept.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -180,110 +196,361 @@ pub struct Moved {
     pub packets: u64,
 }
 
-/// Events of one listener, in a queue that is bounded. It ends when the listener is too slow
-/// ([`Feed::is_too_slow`]) or the table is closed.
-pub struct Feed {
-    /// What comes.
-    pub events: tokio::sync::mpsc::Receiver<Arc<Event>>,
+/// While one of these lives, somebody looks: counters are read more often.
+pub struct Looking(Arc<Shared>);
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        self.0.looking.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
-/// While one of these lives, somebody looks: counters are read more often.
-pub struct Looking(#[allow(dead_code)] Arc<Live>);
-
-/// The live table.
-pub struct Live {}
+/// The live table of one network namespace.
+///
+/// What it knows follows the kernel's table by events, some milliseconds behind; counters, timeouts
+/// and rates are as old as the last reading ([`Truth::taken_ns`]). Where events are lost or a reading
+/// is not whole, it says so and reads anew.
+pub struct Live {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
 
 impl Live {
-    /// Opens the table of a namespace and begins to keep it.
+    /// Opens the table of a namespace, `None` for the caller's, and begins to keep it. The first
+    /// reading is under way then ([`wait_until_ready`](Self::wait_until_ready)).
     pub fn open(
-        _namespace: Option<Namespace>,
-        _way: Way,
-        _settings: &Settings,
+        namespace: Option<Namespace>,
+        way: Way,
+        settings: &Settings,
     ) -> Result<Arc<Self>, Failure> {
-        Ok(Arc::new(Self {}))
+        let clone = |namespace: &Option<Namespace>| {
+            namespace.as_ref().map(Namespace::try_clone).transpose()
+        };
+        // The threads that read settings are the process's own: a namespace is entered by name.
+        let kernel = Kernel::open(clone(&namespace)?, way)?;
+        let source = Source::Kernel(Box::new(kernel));
+        let shared = Arc::new(Shared::new(source, namespace, settings.clone()));
+        // Before the first reading, so that nothing happens unseen between the two.
+        let events = shared.subscribe()?;
+        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(work)
+                .map_err(|error| {
+                    Failure::new(
+                        "kernel-error",
+                        format!("cannot begin a thread: {error}"),
+                        "see the limits of the service (TasksMax, ulimit -u)",
+                    )
+                })
+        };
+        let live = Arc::new(Self {
+            shared: Arc::clone(&shared),
+            threads: Mutex::default(),
+        });
+        let follower = Arc::clone(&shared);
+        let followed = spawn("follow", Box::new(move || follower.follow(events)))?;
+        live.threads().push(followed);
+        let sampler = Arc::clone(&shared);
+        let sampled = spawn("sample", Box::new(move || sampler.sample()))?;
+        live.threads().push(sampled);
+        Ok(live)
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn store(&self) -> RwLockReadGuard<'_, Store> {
+        self.shared
+            .store
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn status(&self) -> Status {
+        let status = self.shared.status.lock();
+        status.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The kernel's table itself, for actions and for what must be read now.
     pub fn source(&self) -> &Source {
-        unimplemented!()
+        &self.shared.source
     }
 
     /// The kernel over netlink.
     pub fn client(&self) -> &Client {
-        unimplemented!()
+        match &self.shared.source {
+            Source::Kernel(kernel) => kernel.client(),
+            Source::Saved(_) => unreachable!("a live table is opened with the kernel's"),
+        }
     }
 
     /// Waits for the first reading; `false` if that takes longer.
-    pub fn wait_until_ready(&self, _at_most: Duration) -> bool {
-        unimplemented!()
+    pub fn wait_until_ready(&self, at_most: Duration) -> bool {
+        self.shared.wait_until_ready(at_most)
     }
 
     /// How far it can be believed.
     pub fn truth(&self) -> Truth {
-        unimplemented!()
+        let status = self.status();
+        let reading = self.shared.source.reading();
+        Truth {
+            taken_ns: status.taken_ns,
+            source: reading.by,
+            source_reason: reading.because,
+            complete: self.shared.is_complete(&status),
+            events_lost: self.shared.events_lost.load(Ordering::Relaxed),
+            accounting: status.accounting,
+            timestamps: status.timestamps,
+            offloaded: self.store().counts.offloaded,
+        }
+    }
+
+    /// Why the table cannot be kept just now: events that are not to be had, or a reading that
+    /// failed. Both are tried again each second.
+    pub fn troubles(&self) -> Vec<Failure> {
+        let status = self.status();
+        let troubles = [status.events_trouble, status.reading_trouble];
+        troubles.into_iter().flatten().collect()
+    }
+
+    /// How long the last reading took.
+    pub fn reading_time(&self) -> Duration {
+        self.status().took
     }
 
     /// The table in numbers.
     pub fn summary(&self) -> Summary {
-        unimplemented!()
+        let status = self.status();
+        let store = self.store();
+        let counts = &store.counts;
+        let moved = store.moved().filter(|_| status.accounting);
+        Summary {
+            time_ns: crate::now(),
+            connections: counts.connections,
+            limit: status.limit,
+            births: store.births,
+            deaths: store.deaths,
+            moved: moved.map(store::sum),
+            rates: status.rates,
+            protocols: (0..=u8::MAX)
+                .zip(counts.protocols.iter().copied())
+                .filter(|(_, many)| *many > 0)
+                .collect(),
+            states: counts
+                .states
+                .iter()
+                .filter(|(.., many)| *many > 0)
+                .map(|(protocol, _, name, many)| (*protocol, *name, *many))
+                .collect(),
+            assured: counts.assured,
+            unreplied: counts.unreplied,
+            nat: counts.nat,
+        }
     }
 
-    /// Somebody looks from now on.
-    pub fn look(self: &Arc<Self>) -> Looking {
-        Looking(Arc::clone(self))
+    /// Somebody looks from now on: counters are read more often, as the settings allow.
+    pub fn look(&self) -> Looking {
+        self.shared.looking.fetch_add(1, Ordering::Relaxed);
+        self.shared.wake();
+        Looking(Arc::clone(&self.shared))
     }
 
     /// Changes its number after every reading of the counters.
-    pub fn readings(&self) -> tokio::sync::watch::Receiver<u64> {
-        unimplemented!()
+    pub fn readings(&self) -> watch::Receiver<u64> {
+        self.shared.readings.subscribe()
     }
 
-    /// Rows of all that is selected.
-    pub fn page(&self, _request: &PageRequest) -> Result<Page, Failure> {
-        unimplemented!()
+    /// Rows of all that is selected. The rows of further pages (`cursor`, `offset`) stay as they are
+    /// from the second page on, but for those that end.
+    pub fn page(&self, request: &PageRequest) -> Result<Page, Failure> {
+        let results = || {
+            let results = self.shared.results.lock();
+            results.unwrap_or_else(PoisonError::into_inner)
+        };
+        let now_ns = crate::now();
+        if let Some(cursor) = &request.cursor {
+            let (known, order) = results().find(cursor)?;
+            let store = self.store();
+            let now = store.now();
+            let order = match order {
+                Some(order) => order,
+                None => {
+                    let order = Arc::new(known.order(&store, now, now_ns));
+                    results().put_order(cursor, &order);
+                    order
+                }
+            };
+            let asked = order.iter().skip(request.offset).take(request.limit);
+            let rows = page::rows_at(&store, asked, now);
+            drop(store);
+            return Ok(Page {
+                rows: self.freshened(rows),
+                totals: Totals {
+                    connections: order.len() as u64,
+                    ..known.totals
+                },
+                cursor: Some(cursor.clone()),
+                truth: self.truth(),
+            });
+        }
+        let first = {
+            let store = self.store();
+            First::read(&store, request, store.now(), now_ns)
+        };
+        let totals = first.totals;
+        let (rows, known) = first.into_known(request);
+        let is_all = totals.connections <= request.offset.saturating_add(request.limit) as u64;
+        let cursor = (!is_all).then(|| results().remember(known));
+        Ok(Page {
+            rows: self.freshened(rows),
+            totals,
+            cursor,
+            truth: self.truth(),
+        })
     }
 
-    /// All selected connections, in no order, in parts: for streams of any length.
+    /// Rows that were born since the last reading have no counters yet: the kernel is asked.
+    fn freshened(&self, mut rows: Vec<Row>) -> Vec<Row> {
+        if self.status().accounting {
+            for row in &mut rows {
+                if row.entry.counters_orig.is_none()
+                    && let Ok(entry) = self.client().get(&row.entry.key())
+                    && entry.id == row.entry.id
+                {
+                    row.entry = entry;
+                }
+            }
+        }
+        rows
+    }
+
+    /// All selected connections, in no order. Nothing is locked while `each` works.
     pub fn scan(
         &self,
-        _query: &Query,
-        _each: &mut dyn FnMut(&Row) -> Result<std::ops::ControlFlow<()>, Failure>,
+        query: &Query,
+        each: &mut dyn FnMut(&Row) -> Result<ControlFlow<()>, Failure>,
     ) -> Result<Truth, Failure> {
-        unimplemented!()
+        let now_ns = crate::now();
+        let mut rows = Vec::new();
+        let mut number = 0;
+        loop {
+            {
+                let store = self.store();
+                let now = store.now();
+                let Some(chunk) = store.chunks().get(number) else {
+                    return Ok(self.truth());
+                };
+                let mut entry = Entry::blank();
+                for packed in chunk.iter().filter(|packed| packed.is_alive()) {
+                    packed.write(now.seconds, &store.beside, &mut entry);
+                    if query.matches(&entry, now_ns) {
+                        rows.push(Row {
+                            entry: entry.clone(),
+                            rates: packed.rates(),
+                        });
+                    }
+                }
+            }
+            for row in &rows {
+                if each(row)?.is_break() {
+                    return Ok(self.truth());
+                }
+            }
+            rows.clear();
+            number += 1;
+        }
     }
 
     /// Groups of what is selected.
-    pub fn groups(&self, _query: &Query, _plan: &Plan) -> (Groups, Truth) {
-        unimplemented!()
+    pub fn groups(&self, query: &Query, plan: &Plan) -> (Groups, Truth) {
+        let store = self.store();
+        let shares = page::scan(
+            &store,
+            query,
+            store.now(),
+            crate::now(),
+            || Groups::new(plan.clone()),
+            |groups, _, packed, entry| groups.add_moving(entry, packed.rates().as_ref()),
+        );
+        drop(store);
+        let mut shares = shares.into_iter();
+        let mut groups = shares.next().unwrap_or_else(|| Groups::new(plan.clone()));
+        for share in shares {
+            groups.merge(&share);
+        }
+        (groups, self.truth())
     }
 
     /// One connection, as the kernel has it now, with its rates.
-    pub fn get(&self, _key: &Key) -> Result<Row, Failure> {
-        unimplemented!()
+    pub fn get(&self, key: &Key) -> Result<Row, Failure> {
+        let entry = self.client().get(key)?;
+        let rates = self.store().rates_of(&entry);
+        Ok(Row { entry, rates })
     }
 
-    /// The connection of a short name ([`name`]).
-    pub fn find(&self, _name: &str) -> Result<Row, Failure> {
-        unimplemented!()
+    /// The connection of a short name ([`name`]), as the kernel has it now.
+    pub fn find(&self, wanted: &str) -> Result<Row, Failure> {
+        let not_found = || {
+            Failure::new(
+                "not-found",
+                "no connection of this name is in the table",
+                "it may have ended in the meantime; list again to see what is there",
+            )
+        };
+        let id = wanted.split('-').next();
+        let id = id.and_then(|id| u32::from_str_radix(id, 16).ok());
+        let id = id.ok_or_else(not_found)?;
+        let key = {
+            let store = self.store();
+            let now = store.now();
+            let mut entry = Entry::blank();
+            let mut packed = store.chunks().iter().flatten();
+            packed
+                .find(|packed| {
+                    packed.is_alive() && packed.id() == Some(id) && {
+                        packed.write(now.seconds, &store.beside, &mut entry);
+                        name(&entry) == wanted
+                    }
+                })
+                .ok_or_else(not_found)?;
+            entry.key()
+        };
+        let row = self.get(&key)?;
+        if row.entry.id == Some(id) {
+            Ok(row)
+        } else {
+            Err(not_found())
+        }
     }
 
     /// Births, changes and deaths from now on that a query selects; at most so many may wait.
-    pub fn feed(&self, _query: Query, _queue: usize) -> Feed {
-        unimplemented!()
+    /// Changes and deaths come with all that is known of the connection.
+    pub fn feed(&self, query: Query, queue: usize) -> Feed {
+        self.shared.feeds.add(query, queue)
     }
 
-    /// Ends the threads.
-    pub fn close(&self) {}
-}
-
-impl Feed {
-    /// Whether it ended because events came faster than they were taken.
-    pub fn is_too_slow(&self) -> bool {
-        unimplemented!()
+    /// Ends the threads and all feeds.
+    pub fn close(&self) {
+        self.shared.close();
+        for thread in self.threads().drain(..) {
+            // One that panicked has said so.
+            let _ = thread.join();
+        }
     }
 }
 
-/// A short name of a connection for addresses (URLs): its id and a hash of its tuple and zone.
-pub fn name(_entry: &Entry) -> String {
-    unimplemented!()
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A short name of a connection for addresses (URLs): its id, and a hash of its tuple and zone.
+pub fn name(entry: &Entry) -> String {
+    let mut hasher = DefaultHasher::new();
+    (entry.orig, entry.zone).hash(&mut hasher);
+    let hash = hasher.finish() as u32;
+    format!("{:08x}-{hash:08x}", entry.id.unwrap_or(0))
 }
