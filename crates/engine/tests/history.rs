@@ -34,7 +34,6 @@ fn sample(time: u64) -> Sample {
         time,
         connections: time % 1_000,
         limit: Some(262_144),
-        protocols: [time % 1_000, 0, 0, 0, 0, 0, 0],
         changes: Some(Changes {
             millis: 1_000,
             births: 10,
@@ -478,11 +477,12 @@ fn a_table_is_followed_second_by_second() {
     let follower = Follower::of(&history, move || {
         births += 7;
         Some(Seen {
-            summary: Summary {
-                connections: 42,
+            connections: 42,
+            limit: None,
+            summary: Some(Summary {
                 births,
                 ..Summary::default()
-            },
+            }),
             counters_ns: None,
             kernel: None,
         })
@@ -512,4 +512,67 @@ fn a_table_is_followed_second_by_second() {
         assert_eq!(births.sum % 7, 0);
         assert!(births.sum > 0);
     }
+}
+
+#[test]
+fn a_live_table_is_recorded_with_its_births_parts_and_the_kernel_s_counters() {
+    let Some(namespace) = testkit::TestNamespace::new() else {
+        return;
+    };
+    let inside = || ctnetlink::Namespace::by_path(&namespace.path()).unwrap();
+    let settings = engine::live::Settings {
+        cpu_percent: 100.0,
+        shortest_seconds: 0.2,
+        longest_seconds: 1.0,
+        ..engine::live::Settings::default()
+    };
+    let live = engine::live::Live::open(Some(inside()), engine::Way::Netlink, &settings).unwrap();
+    assert!(live.wait_until_ready(PATIENCE));
+    let folder = folder();
+    let origin = namespace.run(Origin::here).unwrap();
+    let history = History::open(folder.path(), &Settings::default(), origin.clone()).unwrap();
+    let follower = Follower::of_live(&history, std::sync::Arc::clone(&live)).unwrap();
+    let begin = engine::now() / 1_000_000_000 - 1;
+    let recorded = || {
+        let ask = Ask {
+            from: begin,
+            to: begin + 1_000,
+            step: Some(1),
+            points: None,
+        };
+        history
+            .series(&ask)
+            .map_or(Vec::new(), |series| series.points)
+    };
+    until("two seconds", || recorded().len() >= 2);
+    let client = ctnetlink::Client::open_in(&inside()).unwrap();
+    testkit::fill(&client, 500).unwrap();
+    until("the births", || {
+        let points = recorded();
+        let births: u64 = points
+            .iter()
+            .filter_map(|point| point.births)
+            .map(|births| births.sum)
+            .sum();
+        births >= 500 && points.last().unwrap().connections.max >= 500
+    });
+    let points = recorded();
+    let last = points.last().unwrap();
+    let parts: f64 = last.protocols.as_ref().unwrap().values().sum();
+    assert!(parts >= 500.0, "{last:?}");
+    assert!(last.states.as_ref().unwrap()["tcp"].values().sum::<f64>() > 1.0);
+    assert!(last.limit.unwrap() > 0);
+    assert!(last.counter("insert_failed").is_some());
+    drop(follower);
+    history.close();
+    let path = history::path(folder.path());
+    let ask = Ask {
+        from: begin,
+        to: begin + 1_000,
+        step: None,
+        points: Some(10),
+    };
+    let series = history::series(&path, &Settings::default(), &ask).unwrap();
+    assert_eq!(series.origin, origin);
+    live.close();
 }

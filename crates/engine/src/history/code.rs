@@ -1,7 +1,7 @@
 //! A span as bytes, for a row of the file: numbers of variable length (LEB128), in the order of
 //! docs/history.md. A calm second is 30 bytes, a busy minute 130.
 
-use super::sample::{COUNTERS, Changes, Counted, PROTOCOLS, State, Traffic};
+use super::sample::{COUNTERS, Changes, Counted, PROTOCOLS, Parts, State, Traffic};
 use super::span::Span;
 
 /// More states than all protocols have.
@@ -20,16 +20,9 @@ pub(super) fn encode(span: &Span, out: &mut Vec<u8>) {
     ] {
         push(out, number);
     }
-    for number in span.protocols {
-        push(out, number);
-    }
-    for number in [span.assured, span.unreplied, span.nat] {
-        push(out, number);
-    }
-    push(out, span.states.len() as u64);
-    for (state, connections) in &span.states {
-        out.push(pack(*state));
-        push(out, *connections);
+    match &span.parts {
+        None => push(out, 0),
+        Some(parts) => encode_parts(parts, out),
     }
     let changes = span.changes.unwrap_or_default();
     push(out, changes.millis);
@@ -69,22 +62,10 @@ pub(super) fn decode(mut bytes: &[u8]) -> Option<Span> {
         0 => None,
         more => Some(u32::try_from(more - 1).ok()?),
     };
-    let mut protocols = [0; PROTOCOLS.len()];
-    for sum in &mut protocols {
-        *sum = pull(from)?;
-    }
-    let (assured, unreplied, nat) = (pull(from)?, pull(from)?, pull(from)?);
-    let count = pull(from).filter(|&count| count <= MOST_STATES)?;
-    let mut states: Vec<(State, u64)> = Vec::with_capacity(usize::try_from(count).ok()?);
-    for _ in 0..count {
-        let (&packed, rest) = from.split_first()?;
-        *from = rest;
-        let state = unpack(packed)?;
-        if states.last().is_some_and(|(last, _)| *last >= state) {
-            return None;
-        }
-        states.push((state, pull(from)?));
-    }
+    let parts = match pull(from)? {
+        0 => None,
+        seconds => Some(decode_parts(seconds, from)?),
+    };
     let changes = match pull(from)? {
         0 => None,
         millis => Some(Changes {
@@ -114,14 +95,52 @@ pub(super) fn decode(mut bytes: &[u8]) -> Option<Span> {
         least,
         most,
         limit,
+        parts,
+        changes,
+        traffic,
+        kernel,
+    })
+}
+
+fn encode_parts(parts: &Parts, out: &mut Vec<u8>) {
+    push(out, parts.seconds);
+    for number in parts.protocols {
+        push(out, number);
+    }
+    for number in [parts.assured, parts.unreplied, parts.nat] {
+        push(out, number);
+    }
+    push(out, parts.states.len() as u64);
+    for (state, connections) in &parts.states {
+        out.push(pack(*state));
+        push(out, *connections);
+    }
+}
+
+fn decode_parts(seconds: u64, from: &mut &[u8]) -> Option<Parts> {
+    let mut protocols = [0; PROTOCOLS.len()];
+    for sum in &mut protocols {
+        *sum = pull(from)?;
+    }
+    let (assured, unreplied, nat) = (pull(from)?, pull(from)?, pull(from)?);
+    let count = pull(from).filter(|&count| count <= MOST_STATES)?;
+    let mut states: Vec<(State, u64)> = Vec::with_capacity(usize::try_from(count).ok()?);
+    for _ in 0..count {
+        let (&packed, rest) = from.split_first()?;
+        *from = rest;
+        let state = unpack(packed)?;
+        if states.last().is_some_and(|(last, _)| *last >= state) {
+            return None;
+        }
+        states.push((state, pull(from)?));
+    }
+    Some(Parts {
+        seconds,
         protocols,
         states,
         assured,
         unreplied,
         nat,
-        changes,
-        traffic,
-        kernel,
     })
 }
 
@@ -211,37 +230,40 @@ pub(super) mod tests {
         let counters = proptest::array::uniform15(proptest::option::of(number()));
         let kernel =
             (1..5_000u64, counters).prop_map(|(millis, counters)| Counted { millis, counters });
-        let gauges = (
-            number(),
-            proptest::option::of(any::<u32>()),
-            number(),
-            number(),
-            number(),
-        );
-        (
-            gauges,
+        let parts = (
             proptest::array::uniform7(number()),
             states,
+            number(),
+            number(),
+            number(),
+        )
+            .prop_map(|(protocols, states, assured, unreplied, nat)| Parts {
+                seconds: 1,
+                protocols,
+                states: states.into_iter().collect(),
+                assured,
+                unreplied,
+                nat,
+            });
+        (
+            number(),
+            proptest::option::of(any::<u32>()),
+            proptest::option::of(parts),
             proptest::option::of(changes),
             proptest::option::of(traffic),
             proptest::option::of(kernel),
         )
-            .prop_map(|(gauges, protocols, states, changes, traffic, kernel)| {
-                let (connections, limit, assured, unreplied, nat) = gauges;
-                Sample {
+            .prop_map(
+                |(connections, limit, parts, changes, traffic, kernel)| Sample {
                     time: 0,
                     connections,
                     limit,
-                    protocols,
-                    states: states.into_iter().collect(),
-                    assured,
-                    unreplied,
-                    nat,
+                    parts,
                     changes,
                     traffic,
                     kernel,
-                }
-            })
+                },
+            )
     }
 
     fn any_span() -> impl Strategy<Value = Span> {

@@ -9,6 +9,7 @@ use ctnetlink::CpuStats;
 
 use super::recorder::{Reading, Recorder};
 use super::writer::History;
+use crate::actions;
 use crate::live::{Live, Summary};
 
 /// How long after a second's begin it is read, so that no clock's trembling puts two readings into one
@@ -26,8 +27,12 @@ pub struct Follower {
 /// What is read of the table.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// The table.
-    pub summary: Summary,
+    /// Connections in the table, by the kernel's count.
+    pub connections: u64,
+    /// What the kernel allows (`nf_conntrack_max`).
+    pub limit: Option<u32>,
+    /// The live table; `None` while it does not follow the kernel's.
+    pub summary: Option<Summary>,
     /// When the connections' counters were read last, in nanoseconds since the epoch; `None` if they are
     /// new in every summary.
     pub counters_ns: Option<u64>,
@@ -36,16 +41,18 @@ pub struct Seen {
 }
 
 impl Follower {
-    /// Records a live table, from its first reading on.
+    /// Records a live table. The number of connections is the kernel's own, as Netdata has it; the rest
+    /// is the live table's, as long as nothing is the matter with it.
     pub fn of_live(history: &Arc<History>, live: Arc<Live>) -> io::Result<Self> {
         Self::of(history, move || {
+            let usage = actions::usage(live.client()).ok()?;
             let taken_ns = live.truth().taken_ns;
-            if taken_ns == 0 {
-                return None;
-            }
+            let is_followed = taken_ns > 0 && live.troubles().is_empty();
             let cpus = live.client().cpu_stats().ok();
             Some(Seen {
-                summary: live.summary(),
+                connections: usage.entries?.into(),
+                limit: usage.max_entries,
+                summary: is_followed.then(|| live.summary()),
                 counters_ns: Some(taken_ns),
                 kernel: cpus.and_then(|cpus| cpus.into_iter().reduce(|a, b| a.plus(&b))),
             })
@@ -70,6 +77,8 @@ impl Follower {
                         recorder.take(&Reading {
                             time_ns,
                             since,
+                            connections: seen.connections,
+                            limit: seen.limit,
                             summary: seen.summary,
                             counters_ns: seen.counters_ns,
                             kernel: seen.kernel,

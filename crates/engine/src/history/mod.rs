@@ -31,7 +31,7 @@ pub use follow::{Follower, Seen};
 pub use origin::Origin;
 pub use point::{Amount, Point, Range};
 pub use recorder::{Reading, Recorder};
-pub use sample::{COUNTERS, Changes, Counted, PROTOCOLS, Sample, State, Traffic};
+pub use sample::{COUNTERS, Changes, Counted, PROTOCOLS, Parts, Sample, State, Traffic};
 pub(crate) use series::counts;
 pub use series::{Ask, Series, series};
 pub use step::Step;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::sample::{COUNTERS, PROTOCOLS};
+use super::sample::{COUNTERS, PROTOCOLS, Parts};
 use super::span::Span;
 
 /// What is known of one step. What is not known is absent.
@@ -20,15 +20,20 @@ pub struct Point {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// Connections by protocol, on average: tcp, udp, icmp, icmpv6, sctp, gre, other.
-    pub protocols: BTreeMap<&'static str, f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocols: Option<BTreeMap<&'static str, f64>>,
     /// Connections by protocol and state, on average, without those that had none.
-    pub states: BTreeMap<&'static str, BTreeMap<&'static str, f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub states: Option<BTreeMap<&'static str, BTreeMap<&'static str, f64>>>,
     /// Connections that a full table gives up last, on average.
-    pub assured: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assured: Option<f64>,
     /// Connections without an answer, on average.
-    pub unreplied: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreplied: Option<f64>,
     /// Connections with translated addresses or ports, on average.
-    pub nat: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nat: Option<f64>,
     /// Connections that began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub births: Option<Amount>,
@@ -69,28 +74,22 @@ pub struct Amount {
 
 impl Point {
     pub(super) fn new(time: u64, span: &Span) -> Self {
-        let mean = |sum: u64| quotient(sum, span.seconds);
-        let mut states: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
-        for &(state, sum) in &span.states {
-            if let Some((protocol, name)) = state.names() {
-                states.entry(protocol).or_default().insert(name, mean(sum));
-            }
-        }
-        let protocols = PROTOCOLS.into_iter().zip(span.protocols);
+        let parts = span.parts.as_ref();
+        let mean = |of: fn(&Parts) -> u64| parts.map(|parts| quotient(of(parts), parts.seconds));
         Self {
             time,
             known_seconds: span.seconds,
             connections: Range {
-                mean: mean(span.connections),
+                mean: quotient(span.connections, span.seconds),
                 min: span.least,
                 max: span.most,
             },
             limit: span.limit,
-            protocols: protocols.map(|(name, sum)| (name, mean(sum))).collect(),
-            states,
-            assured: mean(span.assured),
-            unreplied: mean(span.unreplied),
-            nat: mean(span.nat),
+            protocols: parts.map(protocols),
+            states: parts.map(states),
+            assured: mean(|parts| parts.assured),
+            unreplied: mean(|parts| parts.unreplied),
+            nat: mean(|parts| parts.nat),
             births: span.changes.map(|c| Amount::new(c.births, c.millis)),
             deaths: span.changes.map(|c| Amount::new(c.deaths, c.millis)),
             bytes: span.traffic.map(|t| Amount::new(t.bytes, t.millis)),
@@ -108,6 +107,23 @@ impl Point {
     pub fn counter(&self, name: &str) -> Option<Amount> {
         self.kernel.as_ref()?.get(name).copied()
     }
+}
+
+fn protocols(parts: &Parts) -> BTreeMap<&'static str, f64> {
+    let sums = PROTOCOLS.into_iter().zip(parts.protocols);
+    sums.map(|(name, sum)| (name, quotient(sum, parts.seconds)))
+        .collect()
+}
+
+fn states(parts: &Parts) -> BTreeMap<&'static str, BTreeMap<&'static str, f64>> {
+    let mut states: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+    for &(state, sum) in &parts.states {
+        if let Some((protocol, name)) = state.names() {
+            let of_protocol = states.entry(protocol).or_default();
+            of_protocol.insert(name, quotient(sum, parts.seconds));
+        }
+    }
+    states
 }
 
 impl Amount {

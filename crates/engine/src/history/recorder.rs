@@ -5,7 +5,7 @@ use std::time::Duration;
 use ctnetlink::CpuStats;
 
 use super::sample::{
-    COUNTERS, Changes, Counted, Sample, State, Traffic, counters_of, protocol_index,
+    COUNTERS, Changes, Counted, Parts, Sample, State, Traffic, counters_of, protocol_index,
 };
 use crate::live::{Moved, Summary};
 
@@ -28,8 +28,12 @@ pub struct Reading {
     pub time_ns: u64,
     /// By a clock that never jumps, since any moment.
     pub since: Duration,
-    /// The table.
-    pub summary: Summary,
+    /// Connections in the table, by the kernel's count.
+    pub connections: u64,
+    /// What the kernel allows (`nf_conntrack_max`).
+    pub limit: Option<u32>,
+    /// The live table; `None` while it does not follow the kernel's.
+    pub summary: Option<Summary>,
     /// When the connections' counters were read last, in nanoseconds since the epoch: between two
     /// readings nothing is known of bytes. `None` if they are new in every summary.
     pub counters_ns: Option<u64>,
@@ -47,8 +51,8 @@ pub struct Recorder {
 struct Before {
     second: u64,
     since: Duration,
-    births: u64,
-    deaths: u64,
+    /// Births and deaths.
+    changes: Option<(u64, u64)>,
     kernel: Option<[Option<u32>; COUNTERS.len()]>,
     counters: Option<CountersRead>,
 }
@@ -64,7 +68,7 @@ impl Recorder {
     /// The sample of a reading; `None` for a second reading of the same second, whose differences the
     /// next sample has.
     pub fn take(&mut self, reading: &Reading) -> Option<Sample> {
-        let summary = &reading.summary;
+        let summary = reading.summary.as_ref();
         let second = reading.time_ns / 1_000_000_000;
         let before = self.before.as_ref();
         if before.is_some_and(|before| before.second == second) {
@@ -75,11 +79,12 @@ impl Recorder {
         let elapsed = before
             .and_then(|before| reading.since.checked_sub(before.since))
             .filter(|elapsed| !elapsed.is_zero() && *elapsed <= LONGEST);
-        let changes = elapsed.zip(before).and_then(|(elapsed, before)| {
+        let changes = elapsed.and_then(|elapsed| {
+            let (births, deaths) = before?.changes?;
             Some(Changes {
                 millis: millis(elapsed),
-                births: summary.births.checked_sub(before.births)?,
-                deaths: summary.deaths.checked_sub(before.deaths)?,
+                births: summary?.births.checked_sub(births)?,
+                deaths: summary?.deaths.checked_sub(deaths)?,
             })
         });
         let counted = elapsed.and_then(|elapsed| {
@@ -93,35 +98,41 @@ impl Recorder {
         self.before = Some(Before {
             second,
             since: reading.since,
-            births: summary.births,
-            deaths: summary.deaths,
+            changes: summary.map(|summary| (summary.births, summary.deaths)),
             kernel,
             counters,
         });
-        let mut sample = Sample {
+        Some(Sample {
             time: second,
-            connections: summary.connections,
-            limit: summary.limit,
-            assured: summary.assured,
-            unreplied: summary.unreplied,
-            nat: summary.nat,
+            connections: reading.connections,
+            limit: reading.limit,
+            parts: summary.map(parts),
             changes,
             traffic,
             kernel: counted,
-            ..Sample::default()
-        };
-        for &(protocol, connections) in &summary.protocols {
-            if let Some(sum) = sample.protocols.get_mut(protocol_index(protocol)) {
-                *sum += connections;
-            }
-        }
-        let states = summary.states.iter().filter(|(_, _, count)| *count > 0);
-        sample.states = states
-            .filter_map(|&(protocol, name, count)| Some((State::of(protocol, name)?, count)))
-            .collect();
-        sample.states.sort_unstable();
-        Some(sample)
+        })
     }
+}
+
+fn parts(summary: &Summary) -> Parts {
+    let mut parts = Parts {
+        seconds: 1,
+        assured: summary.assured,
+        unreplied: summary.unreplied,
+        nat: summary.nat,
+        ..Parts::default()
+    };
+    for &(protocol, connections) in &summary.protocols {
+        if let Some(sum) = parts.protocols.get_mut(protocol_index(protocol)) {
+            *sum += connections;
+        }
+    }
+    let states = summary.states.iter().filter(|(_, _, count)| *count > 0);
+    parts.states = states
+        .filter_map(|&(protocol, name, count)| Some((State::of(protocol, name)?, count)))
+        .collect();
+    parts.states.sort_unstable();
+    parts
 }
 
 /// What moved since the counters were read before, and what the next reading is compared with.
@@ -130,7 +141,8 @@ fn traffic(
     reading: &Reading,
 ) -> (Option<CountersRead>, Option<Traffic>) {
     let at_ns = reading.counters_ns.unwrap_or(reading.time_ns);
-    let Some(moved) = reading.summary.moved.filter(|_| at_ns > 0) else {
+    let moved = reading.summary.as_ref().and_then(|summary| summary.moved);
+    let Some(moved) = moved.filter(|_| at_ns > 0) else {
         return (None, None);
     };
     let now = CountersRead {
@@ -194,8 +206,9 @@ mod tests {
         Reading {
             time_ns: clock * 1_000_000_000 + 7_000_000,
             since: Duration::from_secs(seconds),
-            summary: Summary {
-                connections: 100,
+            connections: 100,
+            limit: Some(4_096),
+            summary: Some(Summary {
                 births: seconds * 10,
                 deaths: seconds * 4,
                 moved: Some(Moved {
@@ -205,7 +218,7 @@ mod tests {
                 protocols: vec![(6, 90), (17, 6), (47, 1), (132, 1), (99, 2)],
                 states: vec![(6, "ESTABLISHED", 80), (6, "SYN_SENT", 10), (6, "CLOSE", 0)],
                 ..Summary::default()
-            },
+            }),
             counters_ns: None,
             kernel: Some(CpuStats {
                 drop: Some(u32::try_from(seconds).unwrap().wrapping_sub(2)),
@@ -233,8 +246,9 @@ mod tests {
             (first.changes, first.traffic, first.kernel),
             (None, None, None)
         );
-        assert_eq!(first.protocols, [90, 6, 0, 0, 1, 1, 2]);
-        let states: Vec<_> = first
+        let parts = first.parts.unwrap();
+        assert_eq!(parts.protocols, [90, 6, 0, 0, 1, 1, 2]);
+        let states: Vec<_> = parts
             .states
             .iter()
             .map(|(s, n)| (s.names().unwrap().1, *n))
@@ -314,7 +328,7 @@ mod tests {
         recorder.take(&reading(1_000, 0)).unwrap();
         let mut without = reading(1_001, 1);
         without.kernel = None;
-        without.summary.moved = None;
+        without.summary.as_mut().unwrap().moved = None;
         let sample = recorder.take(&without).unwrap();
         assert_eq!((sample.kernel, sample.traffic), (None, None));
         assert!(sample.changes.is_some());
@@ -324,6 +338,25 @@ mod tests {
             (None, None),
             "nothing to compare with"
         );
+    }
+
+    #[test]
+    fn while_the_table_is_not_followed_only_the_kernel_s_counts_are_known() {
+        let mut recorder = Recorder::default();
+        recorder.take(&reading(1_000, 0)).unwrap();
+        let mut lost = reading(1_001, 1);
+        lost.summary = None;
+        let sample = recorder.take(&lost).unwrap();
+        assert_eq!((sample.connections, sample.limit), (100, Some(4_096)));
+        assert_eq!(dropped(&sample), Some(1));
+        assert_eq!(
+            (sample.parts, sample.changes, sample.traffic),
+            (None, None, None)
+        );
+        let again = recorder.take(&reading(1_002, 2)).unwrap();
+        assert_eq!((again.changes, again.traffic), (None, None));
+        assert!(again.parts.is_some());
+        assert!(recorder.take(&reading(1_003, 3)).unwrap().changes.is_some());
     }
 
     #[test]

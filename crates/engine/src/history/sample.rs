@@ -7,10 +7,27 @@ use ctnetlink::{CpuStats, DccpState, Protocol, SctpState, TcpState};
 pub struct Sample {
     /// Seconds since the epoch.
     pub time: u64,
-    /// Connections in the table.
+    /// Connections in the table, by the kernel's count.
     pub connections: u64,
     /// What the kernel allows (`nf_conntrack_max`).
     pub limit: Option<u32>,
+    /// What kinds of connections they are; `None` while the table is not followed.
+    pub parts: Option<Parts>,
+    /// Births and deaths; `None` in the first second, after a gap and after a restart.
+    pub changes: Option<Changes>,
+    /// Bytes and packets; `None` also in seconds in which nobody read the counters, and where
+    /// accounting is off.
+    pub traffic: Option<Traffic>,
+    /// The kernel's counters; `None` also where they could not be read.
+    pub kernel: Option<Counted>,
+}
+
+/// What kinds of connections there are. In a sample, their numbers; for a longer while, the sums of each
+/// second's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// Of how many seconds they are sums; never 0, and 1 in a sample.
+    pub seconds: u64,
     /// Connections by protocol, in the order of [`PROTOCOLS`].
     pub protocols: [u64; PROTOCOLS.len()],
     /// Connections by state, ascending, without those that have none.
@@ -21,13 +38,6 @@ pub struct Sample {
     pub unreplied: u64,
     /// Connections with translated addresses or ports.
     pub nat: u64,
-    /// Births and deaths; `None` in the first second, after a gap and after a restart.
-    pub changes: Option<Changes>,
-    /// Bytes and packets; `None` also in seconds in which nobody read the counters, and where
-    /// accounting is off.
-    pub traffic: Option<Traffic>,
-    /// The kernel's counters; `None` also where they could not be read.
-    pub kernel: Option<Counted>,
 }
 
 /// The protocols that are told apart, and what the others are summed up as.

@@ -1,7 +1,7 @@
 //! What is known of a while: a second, ten, a minute or many. Sums, so that several make one without
 //! any loss.
 
-use super::sample::{COUNTERS, Changes, Counted, PROTOCOLS, Sample, State, Traffic};
+use super::sample::{COUNTERS, Changes, Counted, Parts, Sample, Traffic};
 
 /// Sums of the seconds of a while that are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,16 +16,8 @@ pub(super) struct Span {
     pub most: u64,
     /// What the kernel allows, as it was last.
     pub limit: Option<u32>,
-    /// Connections by protocol, summed over the seconds.
-    pub protocols: [u64; PROTOCOLS.len()],
-    /// Connections by state, summed over the seconds, ascending by state.
-    pub states: Vec<(State, u64)>,
-    /// Assured connections, summed over the seconds.
-    pub assured: u64,
-    /// Connections without an answer, summed over the seconds.
-    pub unreplied: u64,
-    /// Connections with translated addresses or ports, summed over the seconds.
-    pub nat: u64,
+    /// What kinds of connections there were, as far as it is known.
+    pub parts: Option<Parts>,
     /// Births and deaths, as far as they are known.
     pub changes: Option<Changes>,
     /// Bytes and packets, as far as they are known.
@@ -42,11 +34,7 @@ impl From<&Sample> for Span {
             least: sample.connections,
             most: sample.connections,
             limit: sample.limit,
-            protocols: sample.protocols,
-            states: sample.states.clone(),
-            assured: sample.assured,
-            unreplied: sample.unreplied,
-            nat: sample.nat,
+            parts: sample.parts.clone(),
             changes: sample.changes,
             traffic: sample.traffic,
             kernel: sample.kernel,
@@ -63,25 +51,11 @@ impl Span {
         self.least = self.least.min(later.least);
         self.most = self.most.max(later.most);
         self.limit = later.limit.or(self.limit);
-        for (sum, &more) in self.protocols.iter_mut().zip(&later.protocols) {
-            add(sum, more);
+        match (&mut self.parts, &later.parts) {
+            (Some(parts), Some(more)) => parts.add(more),
+            (parts @ None, Some(more)) => *parts = Some(more.clone()),
+            (_, None) => {}
         }
-        for &(state, more) in &later.states {
-            match self
-                .states
-                .binary_search_by_key(&state, |&(state, _)| state)
-            {
-                Ok(at) => {
-                    if let Some((_, sum)) = self.states.get_mut(at) {
-                        add(sum, more);
-                    }
-                }
-                Err(at) => self.states.insert(at, (state, more)),
-            }
-        }
-        add(&mut self.assured, later.assured);
-        add(&mut self.unreplied, later.unreplied);
-        add(&mut self.nat, later.nat);
         self.changes = joined(self.changes, later.changes, |a, b| Changes {
             millis: a.millis.saturating_add(b.millis),
             births: a.births.saturating_add(b.births),
@@ -103,6 +77,32 @@ impl Span {
                 counters
             },
         });
+    }
+}
+
+impl Parts {
+    fn add(&mut self, more: &Self) {
+        let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
+        add(&mut self.seconds, more.seconds);
+        for (sum, &more) in self.protocols.iter_mut().zip(&more.protocols) {
+            add(sum, more);
+        }
+        for &(state, more) in &more.states {
+            match self
+                .states
+                .binary_search_by_key(&state, |&(state, _)| state)
+            {
+                Ok(at) => {
+                    if let Some((_, sum)) = self.states.get_mut(at) {
+                        add(sum, more);
+                    }
+                }
+                Err(at) => self.states.insert(at, (state, more)),
+            }
+        }
+        add(&mut self.assured, more.assured);
+        add(&mut self.unreplied, more.unreplied);
+        add(&mut self.nat, more.nat);
     }
 }
 

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use super::code::tests::any_sample;
 use super::fault::Fault;
 use super::origin::Origin;
-use super::sample::{Changes, Sample, State};
+use super::sample::{Changes, Parts, Sample, State};
 use super::series::{Ask, Series, read};
 use super::span::Span;
 use super::step::{Limits, Step};
@@ -415,13 +415,16 @@ fn busy(time: u64) -> Sample {
         time,
         connections: 180_000 + wave * 37,
         limit: Some(262_144),
-        protocols: [120_000 + wave * 30, 60_000 + wave * 7, 300, 40, 2, 5, 1],
-        states: (1..9)
-            .map(|n| (state(n), 900 * u64::from(n) + wave))
-            .collect(),
-        assured: 100_000 + wave,
-        unreplied: 21_000 + wave,
-        nat: 150_000 + wave,
+        parts: Some(Parts {
+            seconds: 1,
+            protocols: [120_000 + wave * 30, 60_000 + wave * 7, 300, 40, 2, 5, 1],
+            states: (1..9)
+                .map(|n| (state(n), 900 * u64::from(n) + wave))
+                .collect(),
+            assured: 100_000 + wave,
+            unreplied: 21_000 + wave,
+            nat: 150_000 + wave,
+        }),
         changes: Some(Changes {
             millis: 1_001,
             births: 4_000 + wave,

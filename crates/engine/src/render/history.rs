@@ -98,19 +98,23 @@ fn write_row(out: &mut Vec<u8>, point: &Point) {
     whole(out, Some(point.connections.max));
     whole(out, point.limit.map(u64::from));
     for mean in [point.assured, point.unreplied, point.nat] {
-        part(out, Some(mean));
+        part(out, mean);
     }
     for amount in [point.births, point.deaths, point.bytes, point.packets] {
         whole(out, amount.map(|amount| amount.sum));
         part(out, amount.map(|amount| amount.per_second));
     }
     for state in ["ESTABLISHED", "SYN_SENT"] {
-        let of_tcp = point.states.get("tcp");
-        let mean = of_tcp.and_then(|states| states.get(state)).copied();
-        part(out, Some(mean.unwrap_or(0.0)));
+        let mean = point.states.as_ref().map(|states| {
+            let of_tcp = states.get("tcp");
+            of_tcp.and_then(|states| states.get(state)).copied()
+        });
+        // A state that is not listed had none.
+        part(out, mean.map(Option::unwrap_or_default));
     }
     for protocol in PROTOCOLS {
-        part(out, point.protocols.get(protocol).copied());
+        let protocols = point.protocols.as_ref();
+        part(out, protocols.and_then(|all| all.get(protocol)).copied());
     }
     for counter in COUNTERS {
         whole(out, point.counter(counter).map(|amount| amount.sum));
@@ -138,11 +142,11 @@ mod tests {
                 max: 3,
             },
             limit: None,
-            protocols: std::collections::BTreeMap::from([("tcp", 2.5)]),
-            states: std::collections::BTreeMap::default(),
-            assured: 0.0,
-            unreplied: 0.0,
-            nat: 0.0,
+            protocols: None,
+            states: None,
+            assured: None,
+            unreplied: None,
+            nat: None,
             births: None,
             deaths: None,
             bytes: None,

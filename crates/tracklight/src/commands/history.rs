@@ -230,7 +230,11 @@ fn row(point: &Point, top: u64, has_bar: bool, is_sum: bool) -> Vec<String> {
         String::from_utf8_lossy(&text).into_owned()
     }));
     row.push(rate(point.packets));
-    row.push(format!("{:.0}", point.unreplied));
+    row.push(
+        point
+            .unreplied
+            .map_or_else(String::new, |unreplied| format!("{unreplied:.0}")),
+    );
     for name in ["drop", "early_drop", "insert_failed", "invalid"] {
         row.push(counted(name));
     }

@@ -3,7 +3,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::history::{Changes, Counted, History, Origin, Sample, Settings, State, Traffic};
+use engine::history::{Changes, Counted, History, Origin, Parts, Sample, Settings, State, Traffic};
 use tempfile::TempDir;
 
 use crate::run::Ran;
@@ -96,11 +96,14 @@ fn sample(time: u64) -> Sample {
         time,
         connections: 1_000 + time % 10,
         limit: Some(4_000),
-        protocols: [900, 100, 0, 0, 0, 0, 0],
-        states: vec![(established, 800)],
-        assured: 700,
-        unreplied: 50,
-        nat: 10,
+        parts: Some(Parts {
+            seconds: 1,
+            protocols: [900, 100, 0, 0, 0, 0, 0],
+            states: vec![(established, 800)],
+            assured: 700,
+            unreplied: 50,
+            nat: 10,
+        }),
         changes: Some(Changes {
             millis: 1_000,
             births: 5,
