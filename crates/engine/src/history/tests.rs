@@ -465,10 +465,17 @@ fn a_year_of_a_busy_gateway_is_below_100_mb() {
     }
     assert_eq!(store.rows(), LIMITS.0);
     // And a while of recording in the full file.
+    let written = || {
+        let text = std::fs::read_to_string("/proc/thread-self/io").unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("wchar: "));
+        line.unwrap().parse::<u64>().unwrap()
+    };
+    let before = written();
     for time in NOON..NOON + 3_600 {
         store.write(&[busy(time)], time).unwrap();
     }
     assert_eq!(store.rows(), LIMITS.0);
+    let hour = written() - before;
     let started = std::time::Instant::now();
     drop(store);
     let closing = started.elapsed();
@@ -485,7 +492,7 @@ fn a_year_of_a_busy_gateway_is_below_100_mb() {
     };
     let series = read(&file.path(), LIMITS, &ask, &[]).unwrap();
     eprintln!(
-        "{size} bytes; closed in {closing:.1?}, opened and checked in {opening:.1?}; a year in {} \
+        "{size} bytes; an hour of recording writes {hour} bytes; closed in {closing:.1?}, opened and checked in {opening:.1?}; a year in {} \
          points in {:.1?}",
         series.points.len(),
         started.elapsed()
