@@ -1,5 +1,5 @@
 //! A span as bytes, for a row of the file: numbers of variable length (LEB128), in the order of
-//! docs/history.md. A calm second is 30 bytes, a busy minute 130.
+//! docs/history.md. Most are small, and take a byte or two.
 
 use super::sample::{COUNTERS, Changes, Counted, PROTOCOLS, Parts, State, Traffic};
 use super::span::Span;

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use nix::sys::statvfs::statvfs;
 use rusqlite::ErrorCode;
 
 use crate::failure::Failure;
@@ -25,6 +26,11 @@ impl Fault {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(words),
             // A table or a column that should be there.
             Some(ErrorCode::Unknown) | None => Self::Damaged(words),
+            // SQLite has one word for a file that it keeps in memory and cannot make longer, whatever
+            // is the matter.
+            Some(ErrorCode::SystemIoFailure) if is_full(path) => {
+                Self::Other(told(ErrorCode::DiskFull, &words, path))
+            }
             Some(code) => Self::Other(told(code, &words, path)),
         }
     }
@@ -57,6 +63,11 @@ impl Fault {
             Self::Other(failure) => failure,
         }
     }
+}
+
+fn is_full(path: &Path) -> bool {
+    let disk = path.parent().and_then(|folder| statvfs(folder).ok());
+    disk.is_some_and(|disk| disk.blocks_available() == 0)
 }
 
 fn told(code: ErrorCode, words: &str, path: &Path) -> Failure {

@@ -25,6 +25,9 @@ const MOST_WAITING: usize = 600;
 /// How long after a failure it is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// The same where the file is not open: opening it reads all of it.
+const OPEN_AGAIN: Duration = Duration::from_secs(5);
+
 /// How long the end of the daemon waits for the disk.
 const LAST_WRITE: Duration = Duration::from_secs(5);
 
@@ -49,6 +52,7 @@ struct State {
     lost: u64,
     rows: Option<[u64; 4]>,
     trouble: Option<Trouble>,
+    is_open: bool,
     set_aside: Option<SetAside>,
     /// A reader found damage: the file is to be checked.
     is_suspect: bool,
@@ -180,13 +184,14 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for samples; `None` at the end.
-    fn next(&self) -> Option<Work> {
+    /// Waits for samples, for what a reader found, for the time to try again, or for the end.
+    fn next(&self) -> Work {
         let mut state = self.lock();
         if state.trouble.is_some() {
+            let after = if state.is_open { AGAIN } else { OPEN_AGAIN };
             let (next, _) = self
                 .wake
-                .wait_timeout_while(state, AGAIN, |state| !state.is_closing)
+                .wait_timeout_while(state, after, |state| !state.is_closing)
                 .unwrap_or_else(PoisonError::into_inner);
             state = next;
         }
@@ -200,17 +205,18 @@ impl Shared {
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        Some(Work {
+        Work {
             samples: state.waiting.iter().cloned().collect(),
             first: state.gone,
             is_suspect: std::mem::take(&mut state.is_suspect),
             is_last: state.is_closing,
-        })
+        }
     }
 
     /// Notes what came of it.
-    fn note(&self, work: &Work, result: Result<[u64; 4], Fault>) {
+    fn note(&self, work: &Work, result: Result<[u64; 4], Fault>, is_open: bool) {
         let mut state = self.lock();
+        state.is_open = is_open;
         match result {
             Ok(rows) => {
                 state.rows = Some(rows);
@@ -252,9 +258,10 @@ struct Work {
 
 fn write(shared: &Shared, origin: &Origin, _end: &Sender<()>) {
     let mut store = None;
-    while let Some(work) = shared.next() {
+    loop {
+        let work = shared.next();
         let result = attempt(shared, origin, &mut store, &work);
-        shared.note(&work, result);
+        shared.note(&work, result, store.is_some());
         if work.is_last {
             break;
         }
