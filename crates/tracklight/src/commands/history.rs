@@ -187,19 +187,19 @@ fn heads(has_bar: bool, is_sum: bool) -> Vec<Head> {
     if has_bar {
         heads.push(Head {
             is_quantity: false,
-            ..head("", Some(1), green)
+            ..head("", Some(5), green)
         });
     }
-    heads.push(head("FULL", Some(4), plain));
+    heads.push(head("FULL", Some(8), plain));
     heads.push(head("BIRTHS/S", None, plain));
-    heads.push(head("DEATHS/S", Some(0), plain));
+    heads.push(head("DEATHS/S", Some(4), plain));
     heads.push(head("BYTES/S", None, plain));
-    heads.push(head("PACKETS/S", Some(5), plain));
-    heads.push(head("UNREPLIED", Some(6), plain));
-    heads.push(head("DROPPED", Some(1), red));
-    heads.push(head("EVICTED", Some(2), red));
-    heads.push(head("INSERT-FAILED", Some(2), red));
-    heads.push(head("INVALID", Some(7), plain));
+    heads.push(head("PACKETS/S", Some(2), plain));
+    heads.push(head("UNREPLIED", Some(1), plain));
+    heads.push(head("DROPPED", Some(9), red));
+    heads.push(head("EVICTED", Some(7), red));
+    heads.push(head("INSERT-FAILED", Some(6), red));
+    heads.push(head("INVALID", Some(0), plain));
     heads
 }
 
