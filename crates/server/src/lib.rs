@@ -1,6 +1,10 @@
 //! Tracklight over HTTP: the daemon.
 
 pub mod app;
+pub mod gate;
+pub mod listen;
+pub mod run;
 pub mod who;
 
 pub use app::App;
+pub use run::{Options, run};
