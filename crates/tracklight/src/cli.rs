@@ -159,6 +159,8 @@ pub(crate) enum Command {
     Doctor(commands::doctor::Args),
     /// Show the kernel's counters, how full the table is, and what is switched off
     Stats(commands::stats::Args),
+    /// Show what the daemon recorded: connections, births, deaths, traffic, drops
+    History(commands::history::Args),
     /// Explain a query, complete it, or list what queries know
     Query(commands::query::Args),
     /// List protocols and their states

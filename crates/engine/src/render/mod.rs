@@ -4,6 +4,7 @@
 pub mod conntrack;
 pub mod csv;
 pub mod group;
+pub mod history;
 pub mod json;
 mod scalar;
 

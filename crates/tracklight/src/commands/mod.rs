@@ -11,6 +11,7 @@ pub(crate) mod expect;
 pub(crate) mod flush;
 pub(crate) mod get;
 pub(crate) mod group;
+pub(crate) mod history;
 pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod protocols;
@@ -45,6 +46,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome, Failure> {
         Command::Group(args) => group::run(args, global),
         Command::Doctor(args) => doctor::run(args, global),
         Command::Stats(args) => stats::run(args, global),
+        Command::History(args) => history::run(args, global),
         Command::Query(args) => query::run(args, global),
         Command::Protocols(args) => protocols::run(args),
         Command::Expect(args) => expect::run(args, global),

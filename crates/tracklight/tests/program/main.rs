@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod faults;
 mod group;
+mod history;
 mod list;
 mod query;
 mod run;
