@@ -49,6 +49,11 @@ impl Floor {
         self.least.fetch_max(least, Ordering::Relaxed);
     }
 
+    /// Nothing is known yet: who raised it may be gone by the time the table is read anew.
+    pub(crate) fn begin(&self) {
+        self.least.store(0, Ordering::Relaxed);
+    }
+
     pub(crate) fn value(&self) -> u64 {
         self.least.load(Ordering::Relaxed)
     }
@@ -87,6 +92,9 @@ impl Walker {
         loop {
             let table = self.inner.table().ok_or(Refusal::Table)?;
             let threads = lease.slots.len().div_ceil(2);
+            if let Some(floor) = &wish.floor {
+                floor.begin();
+            }
             let inner = Arc::clone(&self.inner);
             let reading = Reading::new(
                 inner,
@@ -104,7 +112,6 @@ impl Walker {
                     while let Some(used) = cursor.fill(&reading, slot)? {
                         let mut records = self.inner.program.records(slot, used);
                         let mut made = 0;
-                        maker.prove(&self.inner, records)?;
                         while let Some((record, more, rest)) = Record::take(records) {
                             records = rest;
                             if maker.make(&self.inner, record, more)? {
@@ -146,6 +153,7 @@ impl Walker {
                     .collect::<Result<Vec<S>, Refusal>>()
             })?;
             if !outcome.add(&reading.summary()) {
+                self.inner.settle()?;
                 return Ok((states, outcome));
             }
         }

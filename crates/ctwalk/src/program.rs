@@ -43,13 +43,14 @@ impl Program {
     pub(crate) fn load(slots: u32) -> Result<(Self, Vec<Slot>), Refusal> {
         // Reading in place is faster; the helper is on every kernel.
         let program = Types::of(TypesFile::open)
-            .and_then(|types| Self::load_one(slots, Some(&types)).ok())
-            .map_or_else(|| Self::load_one(slots, None), Ok)?;
+            .and_then(|types| Self::load_one(slots, Some(&types), IS_WEAK).ok())
+            .map_or_else(|| Self::load_one(slots, None, IS_WEAK), Ok)?;
         Ok((program, (0..slots).map(Slot).collect()))
     }
 
-    /// With types, memory is read in place.
-    fn load_one(slots: u32, types: Option<&Types>) -> Result<Self, Refusal> {
+    /// With types, memory is read in place. `is_weak`: whether it may be read in another order than the
+    /// program says.
+    fn load_one(slots: u32, types: Option<&Types>, is_weak: bool) -> Result<Self, Refusal> {
         let _quiet = Quiet::begin();
         let refused = |error: libbpf_rs::Error| of_load(&Quiet::log(), &error.to_string());
         let mut builder = ObjectBuilder::default();
@@ -64,10 +65,10 @@ impl Program {
         for mut map in open.maps_mut() {
             let name = map.name().to_string_lossy().into_owned();
             if name.ends_with("rodata") {
-                let words = types.map_or(0, |types| types.words).to_ne_bytes();
+                let given = [types.map_or(0, |types| types.words), u32::from(is_weak)];
                 let data = map.initial_value_mut().unwrap_or_default();
-                for (to, from) in data.iter_mut().zip(words) {
-                    *to = from;
+                for (to, from) in data.iter_mut().zip(given.as_bytes()) {
+                    *to = *from;
                 }
             } else if name == "slots" || name == "regions" {
                 map.set_max_entries(slots).map_err(refused)?;
@@ -183,6 +184,9 @@ impl Memory for Program {
         Some(address).filter(|&address| address != 0)
     }
 }
+
+/// Whether this kind of machine makes loads in another order than the program says.
+const IS_WEAK: bool = cfg!(not(target_arch = "x86_64"));
 
 /// Runs a program once: with a context that it may change, or with a frame.
 fn run(program: &OwnedFd, context: &mut [u8], frame: &[u8]) -> io::Result<()> {
@@ -354,5 +358,32 @@ impl Quiet {
 impl Drop for Quiet {
     fn drop(&mut self) {
         libbpf_rs::set_print(self.before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::refusal::{System, foresee};
+
+    #[test]
+    fn every_kind_of_the_program_is_loaded() {
+        let Some(_privileged) = testkit::TestNamespace::new() else {
+            return;
+        };
+        if let Err(refusal) = foresee(&System::this(), true) {
+            testkit::skip(&refusal.to_string());
+            return;
+        }
+        let types = Types::of(TypesFile::open);
+        assert!(types.is_some());
+        for types in [types.as_ref(), None] {
+            for is_weak in [false, true] {
+                let program = Program::load_one(2, types, is_weak);
+                let program = program.unwrap_or_else(|refusal| panic!("{is_weak}: {refusal}"));
+                assert_eq!(program.is_in_place(), types.is_some());
+                assert!(program.namespace().unwrap() != 0);
+            }
+        }
     }
 }

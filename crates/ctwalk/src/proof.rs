@@ -1,5 +1,5 @@
-//! What was read is compared with what netlink says: before the first entry is given out, and at the
-//! first of every protocol.
+//! What was read is compared with what netlink says, at the first entry of every protocol: none of a
+//! protocol is given out before.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,6 +18,9 @@ pub(crate) struct Proof {
     key: Option<Key>,
     /// Protocols of which an entry was compared.
     protocols: Vec<Protocol>,
+    /// Those of which none was, for netlink told another connection each time: how often, and what was
+    /// different.
+    doubts: HashMap<Protocol, (u32, Refusal)>,
     /// Security contexts by their numbers.
     contexts: HashMap<u32, Context>,
 }
@@ -33,7 +36,15 @@ impl Proof {
         self.key.is_some() && self.protocols.contains(&protocol)
     }
 
-    /// Compares an entry with netlink's. `Ok(false)` if it is gone, so that nothing was proved.
+    /// Why a protocol of which entries were read is known to nobody. They were left out as entries that
+    /// have gone; it may be the reading that is wrong.
+    pub(crate) fn take_doubt(&mut self) -> Option<Refusal> {
+        let doubt = self.doubts.drain().next();
+        doubt.map(|(_, (_, refusal))| refusal)
+    }
+
+    /// Compares an entry with netlink's. `Ok(false)` if it has gone since it was read, so that nothing was
+    /// proved.
     pub(crate) fn compare(
         &mut self,
         inner: &Inner,
@@ -58,16 +69,34 @@ impl Proof {
             let mut keys = locate::keys(&inner.program)?.map(Key::new);
             self.key = keys.find(|key| Some(key.id(record, inner.net)) == told.id);
         }
-        let Some(key) = self.key else {
-            return Ok(false);
-        };
-        if Some(key.id(record, inner.net)) != told.id {
-            // The same tuple, another connection.
-            return Ok(false);
+        let protocol = entry.orig.protocol;
+        let is_same_id = |key: Key| Some(key.id(record, inner.net)) == told.id;
+        if !self.key.is_some_and(is_same_id) {
+            return self.doubt(protocol, Refusal::Ids);
+        }
+        if entry.timestamps != told.timestamps {
+            // The same tuple in the same memory, born anew.
+            return self.doubt(protocol, Refusal::Disagrees("timestamps"));
         }
         differing(&entry, &told).map_or(Ok(()), |field| Err(Refusal::Disagrees(field)))?;
-        self.protocols.push(entry.orig.protocol);
+        self.doubts.remove(&protocol);
+        self.protocols.push(protocol);
         Ok(true)
+    }
+
+    /// The same tuple, another connection: as much as that can happen.
+    fn doubt(&mut self, protocol: Protocol, refusal: Refusal) -> Result<bool, Refusal> {
+        let (times, _) = self
+            .doubts
+            .entry(protocol)
+            .and_modify(|(times, _)| *times += 1)
+            .or_insert_with(|| (1, refusal.clone()));
+        if *times < MOST_DOUBTS {
+            Ok(false)
+        } else {
+            self.doubts.remove(&protocol);
+            Err(refusal)
+        }
     }
 
     /// The security context of a number, and whether that is certain: an entry's number may have
@@ -106,6 +135,9 @@ struct Context {
 
 const CERTAIN: u32 = 2;
 
+/// How many entries of a protocol may have been born anew before one can be compared.
+const MOST_DOUBTS: u32 = 64;
+
 /// The first field that differs among those that do not change while an entry lives, or whose
 /// being there does not.
 fn differing(read: &Entry, told: &Entry) -> Option<&'static str> {
@@ -114,7 +146,6 @@ fn differing(read: &Entry, told: &Entry) -> Option<&'static str> {
         (read.orig == told.orig, "original tuple"),
         (read.reply == told.reply, "reply tuple"),
         (read.zone == told.zone, "zone"),
-        (read.timestamps == told.timestamps, "timestamps"),
         (
             read.counters_orig.is_some() == told.counters_orig.is_some(),
             "counters",

@@ -8,11 +8,11 @@ use crate::filter::{GLANCES, Glance, STAGES};
 #[cfg(ctwalk_program)]
 pub(crate) mod layout {
     /// Bytes of a slot.
-    pub(crate) const SLOT: usize = 4040;
+    pub(crate) const SLOT: usize = 4048;
     /// Where the answer is.
     pub(crate) const ANSWER: usize = size_of::<super::Ask>();
     /// Where the tests are.
-    pub(crate) const TESTS: usize = 968;
+    pub(crate) const TESTS: usize = 976;
     /// Bytes of the region that takes a run's records.
     pub(crate) const REGION: usize = 256 * 1024;
 }
@@ -72,6 +72,7 @@ pub(crate) enum State {
     Done,
     Moved,
     Astray,
+    /// The bucket does not fit into a run of its own, by time or by room.
     TooLong,
     Fault,
     NoLookup,

@@ -151,6 +151,13 @@ impl Inner {
         }
     }
 
+    /// Whether, at the end of a walk, of every protocol that was read an entry was compared with netlink's;
+    /// all of those that were not compared have gone.
+    pub(crate) fn settle(&self) -> Result<(), Refusal> {
+        let mut proof = self.proof.lock().unwrap_or_else(PoisonError::into_inner);
+        proof.take_doubt().map_or(Ok(()), Err)
+    }
+
     /// Takes the slots back: the walk is over.
     pub(crate) fn end(&self, slots: Vec<Slot>) {
         *self.slots.lock().unwrap_or_else(PoisonError::into_inner) = slots;

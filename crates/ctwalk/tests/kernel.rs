@@ -2,8 +2,8 @@
 #![cfg(feature = "bpf")]
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
-use std::time::{Duration, Instant};
+use std::net::{Ipv4Addr, UdpSocket};
+use std::time::Duration;
 
 use ctnetlink::{
     Client, Entry, Key, Labels, Namespace, NewEntry, Protocol, SeqAdj, Status, SynProxy, Tuple,
@@ -295,32 +295,104 @@ fn one_walk_at_a_time_and_an_abandoned_one_is_over() -> Outcome {
     Ok(())
 }
 
-/// Ids of the programs that this process holds.
-fn programs() -> Vec<u32> {
-    let held = std::fs::read_dir("/proc/self/fdinfo").unwrap();
-    let id = |file: std::io::Result<std::fs::DirEntry>| {
-        let text = std::fs::read_to_string(file.ok()?.path()).ok()?;
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("prog_id:"))?;
-        line.trim().parse().ok()
+#[test]
+fn an_expected_entry_without_extensions_has_its_master() -> Outcome {
+    let Some(own) = own() else { return Ok(()) };
+    own.namespace.sysctls(&[
+        ("net/netfilter/nf_conntrack_acct", "0"),
+        ("net/netfilter/nf_conntrack_timestamp", "0"),
+        ("net/netfilter/nf_conntrack_events", "0"),
+    ])?;
+    own.namespace.nft(
+        "table inet t {
+            ct helper h { type \"tftp\" protocol udp; }
+            chain c { type filter hook output priority filter; udp dport 69 ct helper set \"h\"; }
+        }",
+    )?;
+    let socket = |port: u16| {
+        let socket = own
+            .namespace
+            .run(|| UdpSocket::bind((Ipv4Addr::LOCALHOST, port)))??;
+        socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+        Ok::<_, Box<dyn std::error::Error>>(socket)
     };
-    held.filter_map(id).collect()
+    // A server of files answers from another port than the one that it is asked at.
+    let (reader, asked, answers) = (socket(0)?, socket(69)?, socket(0)?);
+    let mut word = [0; 64];
+    reader.send_to(b"\0\x01file\0octet\0", asked.local_addr()?)?;
+    let (_, peer) = asked.recv_from(&mut word)?;
+    answers.send_to(b"\0\x03\0\x01text", peer)?;
+    reader.recv(&mut word)?;
+
+    let before = own.told();
+    let walked = own.walked(&Filter::any());
+    let expected = walked.iter().find(|entry| entry.master().is_some());
+    let expected = expected.unwrap_or_else(|| panic!("nobody expected any of these: {walked:#?}"));
+    assert_eq!(expected.orig.src_port(), Some(answers.local_addr()?.port()));
+    let of = |port: u16| {
+        walked
+            .iter()
+            .find(|entry| entry.orig.dst_port() == Some(port))
+    };
+    assert_eq!(expected.master(), of(69).map(|entry| &entry.orig));
+    assert_same(before, walked, own.told());
+    Ok(())
 }
 
 #[test]
-fn nothing_stays_in_the_kernel() {
-    let Some(own) = own() else { return };
-    let loaded = programs();
-    assert_eq!(loaded.len(), 3);
-    let is_there = |id: &u32| libbpf_rs::query::ProgInfoIter::default().any(|info| info.id == *id);
-    assert!(loaded.iter().all(is_there));
-    drop(own);
-    assert_eq!(programs(), Vec::<u32>::new());
-    // The kernel frees a program when nobody can be running it any more.
-    let patience = Instant::now() + Duration::from_secs(20);
-    while loaded.iter().any(is_there) {
-        assert!(Instant::now() < patience, "a program is still there");
-        std::thread::yield_now();
+fn what_a_walk_has_not_given_netlink_tells() -> Outcome {
+    let Some(own) = own() else { return Ok(()) };
+    let all = 5_000;
+    testkit::fill(&own.client, all)?;
+    let mut entries = Vec::new();
+    let mut walk = own.walker.walk(&Filter::any())?;
+    while entries.len() < all as usize / 2 {
+        entries.push(walk.next_entry()?.expect("there are more").clone());
     }
+    let given = walk.into_given();
+    assert!(entries.iter().all(|entry| given.contains(entry)));
+    entries.extend(
+        own.told()
+            .into_iter()
+            .filter(|entry| !given.contains(entry)),
+    );
+    assert_eq!(by_key(entries).len(), all as usize);
+    // The walk is over.
+    assert_eq!(own.walked(&Filter::any()).len(), all as usize);
+    Ok(())
+}
+
+/// An entry, and a walk that has read it and not given it out yet.
+fn one_read(own: &Own) -> Result<(NewEntry, ctwalk::Walk), Box<dyn std::error::Error>> {
+    let new = testkit::fill::entry(1);
+    testkit::fill::fill_with(&own.client, [new.clone()])?;
+    Ok((new, own.walker.walk(&Filter::any())?))
+}
+
+#[test]
+fn what_is_gone_before_any_was_compared_is_left_out() -> Outcome {
+    let Some(own) = own() else { return Ok(()) };
+    let (_, mut walk) = one_read(&own)?;
+    own.client.flush(&ctnetlink::Filter::default())?;
+    assert_eq!(walk.next_entry()?, None);
+    assert!(walk.outcome().complete);
+    Ok(())
+}
+
+#[test]
+fn what_was_born_anew_before_any_was_compared_leaves_a_doubt() -> Outcome {
+    let Some(own) = own() else { return Ok(()) };
+    let (new, mut walk) = one_read(&own)?;
+    own.client.flush(&ctnetlink::Filter::default())?;
+    testkit::fill::fill_with(&own.client, [new])?;
+    // Another id, if its memory is not the same.
+    let refusal = walk.next_entry().expect_err("nothing was compared");
+    assert!(
+        matches!(refusal, Refusal::Ids | Refusal::Disagrees("timestamps")),
+        "{refusal}"
+    );
+    assert!(!walk.outcome().complete);
+    drop(walk);
+    assert_eq!(own.walked(&Filter::any()).len(), 1);
+    Ok(())
 }

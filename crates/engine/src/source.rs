@@ -232,7 +232,11 @@ impl Entries {
             Self::Kernel(dump) => dump
                 .next_entry()
                 .map_err(|error| Fault::Other(error.into())),
-            Self::Walked(walk, _) => walk.next_entry().map_err(Fault::Walk),
+            Self::Walked(walk, _) => {
+                #[cfg(test)]
+                tests::go_wrong().map_err(Fault::Walk)?;
+                walk.next_entry().map_err(Fault::Walk)
+            }
             Self::Saved(saved) => saved.next_entry().map_err(Fault::Other),
         }
     }
@@ -293,6 +297,61 @@ impl From<Fault> for Failure {
         match fault {
             Fault::Walk(refusal) => refusal.into(),
             Fault::Other(failure) => failure,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    thread_local! {
+        /// How many more entries a walk gives before it goes wrong.
+        static LEFT: Cell<Option<u32>> = const { Cell::new(None) };
+    }
+
+    pub(super) fn go_wrong() -> Result<(), Refusal> {
+        let left = LEFT
+            .get()
+            .map(|left| left.checked_sub(1).ok_or(Refusal::Table));
+        LEFT.set(left.transpose()?);
+        Ok(())
+    }
+
+    #[cfg(feature = "bpf")]
+    #[test]
+    fn where_a_walk_goes_wrong_netlink_tells_the_rest_once() {
+        use std::collections::HashSet;
+
+        use crate::kernel::Way;
+
+        /// More than are read over netlink anyway.
+        const ALL: u32 = 20_000;
+        let Some(namespace) = testkit::TestNamespace::new() else {
+            return;
+        };
+        let inside = || ctnetlink::Namespace::by_path(&namespace.path()).unwrap();
+        testkit::fill(&Client::open_in(&inside()).unwrap(), ALL).unwrap();
+        for (way, given) in [(Way::Auto, 0), (Way::Auto, ALL / 2), (Way::Bpf, ALL / 2)] {
+            let kernel = Kernel::open(Some(inside()), way).unwrap();
+            let source = Source::Kernel(Box::new(kernel));
+            let mut seen = HashSet::new();
+            LEFT.set(Some(given));
+            let outcome = source.stream(Table::Conntrack, &Query::any(), |entry| {
+                assert!(seen.insert(entry.key()), "twice: {entry:?}");
+                Ok(ControlFlow::Continue(()))
+            });
+            if way == Way::Bpf {
+                assert_eq!(outcome.unwrap_err().code, "walk-refused");
+                assert_eq!(seen.len(), given as usize);
+                continue;
+            }
+            assert!(outcome.unwrap().complete);
+            assert_eq!(seen.len(), ALL as usize);
+            let Reading { by, because } = source.reading();
+            assert_eq!((by, because.unwrap().0), ("netlink", "table"));
         }
     }
 }

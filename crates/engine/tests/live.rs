@@ -242,6 +242,14 @@ fn what_moves_has_rates_and_what_stands_still_has_none_of_them() {
     let row = page.rows.iter().find(|row| quiet(row)).unwrap();
     assert_eq!(row.rates.unwrap().bytes_orig, 0.0);
     assert!(live.summary().moved.unwrap().bytes > 0);
+
+    let marks = engine::marks::Marks::new(&Default::default());
+    let by = vec!["proto".parse().unwrap()];
+    let plan = engine::group::Plan::new(by, &marks, 10).unwrap();
+    let (groups, _) = live.groups(&Query::any(), &plan);
+    let report = groups.into_report(Default::default(), None);
+    assert!(report.total().rate().is_some());
+    assert_eq!(report.total().connections(), page.totals.connections);
 }
 
 fn page_of(sort: Option<SortBy>, limit: usize) -> PageRequest {

@@ -115,7 +115,7 @@ enum state {
 	STATE_DONE,	  /* `next` is `to` */
 	STATE_MOVED,	  /* the table is another one: nothing of this run counts */
 	STATE_ASTRAY,	  /* bucket `next` changed each time it was read */
-	STATE_TOO_LONG,	  /* bucket `next` does not fit into a run */
+	STATE_TOO_LONG,	  /* bucket `next` does not fit into a run of its own */
 	STATE_FAULT,	  /* memory could not be read */
 	STATE_NO_LOOKUP,  /* the lookup at the end was refused */
 	STATE_LAYOUT,	  /* tuples of this kernel are not as they are written down here */
@@ -144,7 +144,7 @@ struct slot {
 	u32 took;  /* nanoseconds */
 	u64 nodes;
 	/* Kept. */
-	u64 node, deadline, checked;
+	u64 node, deadline, checked, order;
 	u32 bucket, begun, begun_below, tries;
 	u32 unlooked, jiffies, first, fetched, looked, rest;
 	u64 heads[BUCKETS_AT_ONCE], touched[BUCKETS_AT_ONCE];
@@ -152,8 +152,8 @@ struct slot {
 	struct test tests[MOST_TESTS];
 };
 
-_Static_assert(sizeof(struct slot) == 4040, "slot.rs says the same");
+_Static_assert(sizeof(struct slot) == 4048, "slot.rs says the same");
 _Static_assert(__builtin_offsetof(struct slot, state) == 120, "slot.rs says the same");
-_Static_assert(__builtin_offsetof(struct slot, tests) == 968, "slot.rs says the same");
+_Static_assert(__builtin_offsetof(struct slot, tests) == 976, "slot.rs says the same");
 
 #define REGION (256 * 1024)

@@ -7,11 +7,16 @@
 
 char _license[] SEC("license") = "Dual MIT/GPL";
 
-/*
- * Number of struct timespec64, two words, among the kernel's types: memory is read in place as that,
- * with bpf_rdonly_cast(). 0: it is read through a helper.
- */
-const volatile u32 words SEC(".rodata");
+/* What user space knows when it loads the programs: what is not needed is left out of them. */
+const volatile struct {
+	/*
+	 * Number of struct timespec64, two words, among the kernel's types: memory is read in place as
+	 * that, with bpf_rdonly_cast(). 0: it is read through a helper.
+	 */
+	u32 words;
+	/* Whether this kind of machine may read memory in another order than the program says. */
+	u32 is_weak;
+} given SEC(".rodata");
 
 /* Slots and their regions are as many as user space makes them. */
 struct {
@@ -95,7 +100,7 @@ int peek(struct peeked *context)
 #define number(type, address, field)                                                            \
 	({                                                                                      \
 		typeof(((type *)0)->field) number_ = 0;                                         \
-		u32 words_ = words;                                                             \
+		u32 words_ = given.words;                                                       \
 		if (words_)                                                                     \
 			number_ = in_place_as(words_, typeof(number_),                                  \
 					      (address) + offset_of(type, field));              \
@@ -125,7 +130,7 @@ struct reading {
 /* The node behind a node. */
 static ALWAYS_INLINE void follow(volatile u64 *to, u64 node)
 {
-	u32 words_ = words;
+	u32 words_ = given.words;
 
 	if (words_)
 		*to = in_place_as(words_, u64, node + offset_of(struct nf_conn, tuplehash[0].hnnode.next) -
@@ -448,7 +453,7 @@ static ALWAYS_INLINE u32 write_more(struct slot *slot, struct record *record, st
 static ALWAYS_INLINE u64 word_at(u64 address)
 {
 	u64 word = 0;
-	u32 words_ = words;
+	u32 words_ = given.words;
 
 	if (words_)
 		word = in_place_as(words_, u64, address);
@@ -458,23 +463,43 @@ static ALWAYS_INLINE u64 word_at(u64 address)
 }
 
 /*
+ * What was read before is read before this, and what is read after it after. An exchange that gives
+ * back what was there is a full barrier; whether it writes anything does not matter.
+ */
+static ALWAYS_INLINE u64 in_order(struct slot *slot)
+{
+	return given.is_weak ? __sync_lock_test_and_set(&slot->order, 0) : 0;
+}
+
+/*
  * Whether the entry is still the one that was copied, in the place from where the walk goes on: its
- * memory is used anew at once. The tuple tells another connection, the next node another place in
- * the table; one that dies keeps both, and its extension is anybody's from then on.
+ * memory is used anew at once. Tuples tell another connection, the next node another place in the
+ * table; one that dies keeps both, and its extension is anybody's from then on. One that was born
+ * anew with the same tuples, as that of a client that always uses one port, has another time to live,
+ * at least.
  */
 static ALWAYS_INLINE int is_same(struct slot *slot, struct record *record, u64 node, u64 ct)
 {
-	u64 *was = (u64 *)record->orig, tuple = ct + offset_of(struct nf_conn, tuplehash[0].tuple);
-	u64 changed = 0, next = 0;
+	u64 orig = ct + offset_of(struct nf_conn, tuplehash[0].tuple);
+	u64 reply = orig + size_of_field(struct nf_conn, tuplehash) / 2;
+	u64 changed = in_order(slot), next = 0;
 
 #pragma unroll
-	for (int i = 0; i < 5; i++)
-		changed |= was[i] ^ word_at(tuple + 8 * i);
+	for (int i = 0; i < 5; i++) {
+		changed |= ((u64 *)record->orig)[i] ^ word_at(orig + 8 * i);
+		changed |= ((u64 *)record->reply)[i] ^ word_at(reply + 8 * i);
+	}
 	changed |= copied(slot, u64, ext) ^ word_at(ct + offset_of(struct nf_conn, ext));
 	follow(&slot->checked, node);
 	next = slot->checked;
 	changed |= next ^ slot->node;
-	changed |= word_at(ct + offset_of(struct nf_conn, status)) & IPS_DYING;
+	/* Dying, or not confirmed yet. */
+	changed |= (u32)word_at(ct + offset_of(struct nf_conn, status)) ^ record->status;
+	changed |= copied(slot, u32, timeout) ^ number(struct nf_conn, ct, timeout);
+	if (has_field(struct nf_conn, mark))
+		changed |= record->mark ^ number(struct nf_conn, ct, mark);
+	if (has_field(struct nf_conn, zone))
+		changed |= record->zone ^ number(struct nf_conn, ct, zone.id);
 	return !changed;
 }
 
@@ -482,7 +507,7 @@ static ALWAYS_INLINE int is_same(struct slot *slot, struct record *record, u64 n
 static ALWAYS_INLINE int is_worth_copying(struct glance *glance, u64 ct)
 {
 	u64 word = ct + offset_of(struct nf_conn, tuplehash[0].tuple) + glance->offset;
-	u32 now = 0, words_ = words;
+	u32 now = 0, words_ = given.words;
 
 	if (!glance->mask)
 		return 1;

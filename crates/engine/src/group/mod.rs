@@ -15,6 +15,7 @@ use std::hash::BuildHasher;
 use ctnetlink::Entry;
 
 use crate::failure::Failure;
+use crate::live::Rates;
 use crate::marks::Marks;
 use key::Layout;
 
@@ -113,6 +114,16 @@ impl Groups {
     pub fn add(&mut self, entry: &Entry) {
         let key = self.plan.layout.key(entry);
         self.tally(key.as_bytes()).add(entry);
+    }
+
+    /// Adds an entry of which it is known how much it moves.
+    pub fn add_moving(&mut self, entry: &Entry, rates: Option<&Rates>) {
+        let key = self.plan.layout.key(entry);
+        let tally = self.tally(key.as_bytes());
+        tally.add(entry);
+        if let Some(rates) = rates {
+            tally.add_rates(rates);
+        }
     }
 
     /// Adds the groups of another one, which was made by the same plan.

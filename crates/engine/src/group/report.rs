@@ -14,6 +14,8 @@ pub enum SortBy {
     Bytes,
     /// Packets, the most first; groups without counters last.
     Packets,
+    /// Bytes a second, the most first; groups without rates last.
+    Rate,
     /// The newest connection, the youngest first; groups without timestamps last.
     Newest,
     /// What they are grouped by: addresses and numbers ascending, what is absent last.
@@ -144,6 +146,7 @@ impl Groups {
             // `None` is less than any number, and so last.
             SortBy::Bytes => Reverse(first.bytes()).cmp(&Reverse(second.bytes())),
             SortBy::Packets => Reverse(first.packets()).cmp(&Reverse(second.packets())),
+            SortBy::Rate => Reverse(first.rate()).cmp(&Reverse(second.rate())),
             SortBy::Newest => Reverse(first.newest()).cmp(&Reverse(second.newest())),
             SortBy::Key => Ordering::Equal,
         };

@@ -4,6 +4,8 @@ use std::num::NonZeroU64;
 
 use ctnetlink::{Counters, Entry};
 
+use crate::live::Rates;
+
 /// Sums over some entries. What none of them has is `None`, never zero.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -16,6 +18,9 @@ pub struct Tally {
     oldest: Option<NonZeroU64>,
     has_orig: bool,
     has_reply: bool,
+    rate_orig: u64,
+    rate_reply: u64,
+    has_rates: bool,
 }
 
 impl Tally {
@@ -48,6 +53,22 @@ impl Tally {
     /// Packets of both directions.
     pub fn packets(&self) -> Option<u64> {
         (self.has_orig || self.has_reply).then_some(self.packets)
+    }
+
+    /// Bytes a second of both directions; only a live table knows them.
+    pub fn rate(&self) -> Option<u64> {
+        self.has_rates
+            .then(|| self.rate_orig.saturating_add(self.rate_reply))
+    }
+
+    /// Bytes a second of the original direction.
+    pub fn rate_orig(&self) -> Option<u64> {
+        self.has_rates.then_some(self.rate_orig)
+    }
+
+    /// Bytes a second of the reply direction.
+    pub fn rate_reply(&self) -> Option<u64> {
+        self.has_rates.then_some(self.rate_reply)
     }
 
     /// When the newest of them began, in nanoseconds since the epoch.
@@ -84,6 +105,17 @@ impl Tally {
         self.began(start, start);
     }
 
+    /// Adds how much an entry moves.
+    pub fn add_rates(&mut self, rates: &Rates) {
+        self.has_rates = true;
+        self.rate_orig = self
+            .rate_orig
+            .saturating_add(rates.bytes_orig.round() as u64);
+        self.rate_reply = self
+            .rate_reply
+            .saturating_add(rates.bytes_reply.round() as u64);
+    }
+
     /// Adds what another one has summed up.
     pub fn merge(&mut self, other: &Self) {
         self.connections = self.connections.saturating_add(other.connections);
@@ -93,6 +125,9 @@ impl Tally {
         self.packets = self.packets.saturating_add(other.packets);
         self.has_orig |= other.has_orig;
         self.has_reply |= other.has_reply;
+        self.rate_orig = self.rate_orig.saturating_add(other.rate_orig);
+        self.rate_reply = self.rate_reply.saturating_add(other.rate_reply);
+        self.has_rates |= other.has_rates;
         self.began(other.oldest, other.newest);
     }
 

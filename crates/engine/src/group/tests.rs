@@ -332,7 +332,7 @@ proptest! {
         fields in fields(),
         entries in prop::collection::vec(entry(), 0..80),
         by in select(vec![
-            SortBy::Connections, SortBy::Bytes, SortBy::Packets, SortBy::Newest, SortBy::Key,
+            SortBy::Connections, SortBy::Bytes, SortBy::Packets, SortBy::Rate, SortBy::Newest, SortBy::Key,
         ]),
         reverse in any::<bool>(),
         limit in 0..20usize,
@@ -362,6 +362,7 @@ proptest! {
             SortBy::Connections => Some(tally.connections()),
             SortBy::Bytes => tally.bytes(),
             SortBy::Packets => tally.packets(),
+            SortBy::Rate => tally.rate(),
             SortBy::Newest => tally.newest(),
             SortBy::Key => None,
         };

@@ -472,7 +472,7 @@ impl Live {
             store.now(),
             crate::now(),
             || Groups::new(plan.clone()),
-            |groups, _, _, entry| groups.add(entry),
+            |groups, _, packed, entry| groups.add_moving(entry, packed.rates().as_ref()),
         );
         drop(store);
         let mut shares = shares.into_iter();

@@ -109,6 +109,9 @@ fn write_sums(object: &mut Object<'_>, report: &Report, tally: &Tally) {
         push_share(object.key("share_bytes"), share);
     }
     object.maybe("packets", tally.packets());
+    object.maybe("rate", tally.rate());
+    object.maybe("rate_orig", tally.rate_orig());
+    object.maybe("rate_reply", tally.rate_reply());
     object.number("uncounted", tally.uncounted());
     object.maybe("newest_start_ns", tally.newest());
     object.maybe("oldest_start_ns", tally.oldest());

@@ -1,6 +1,7 @@
 //! The two ways to read the table: whichever it is, the same comes out, and what it was is told.
 
-use std::process::Command;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 
 use testkit::TestNamespace;
 use testkit::fill::fill;
@@ -186,4 +187,64 @@ fn where_the_kernel_refuses_netlink_reads_and_says_why() {
     assert_eq!(refused.out, "", "{refused:?}");
     let read = in_user_namespace(&["list", "-o", "conntrack"]).exits(0);
     assert!(read.out.contains("src=192.0.2.1"), "{read:?}");
+}
+
+/// The program as a plain user with these capabilities and no others, in a namespace that it is in
+/// already.
+fn with_capabilities(namespace: &TestNamespace, program: &str, names: &[&str]) -> Ran {
+    let only = format!(
+        "-all,{}",
+        names
+            .iter()
+            .map(|name| format!("+{name}"))
+            .collect::<Vec<_>>()
+            .join(",")
+    );
+    let mut command = namespace.command("setpriv");
+    command
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .args([
+            format!("--inh-caps={only}"),
+            format!("--ambient-caps={only}"),
+        ])
+        .args([
+            format!("--bounding-set={only}"),
+            "--no-new-privs".to_owned(),
+        ])
+        .args([program, "--source", "bpf", "list", "-o", "conntrack"])
+        .stdin(Stdio::null());
+    command.output().unwrap().into()
+}
+
+#[test]
+fn four_capabilities_are_enough_and_each_is_needed() {
+    const NEEDED: [&str; 4] = ["bpf", "perfmon", "net_admin", "syslog"];
+    let Some(namespace) = filled(100) else {
+        return;
+    };
+    if std::path::Path::new("/sys/kernel/btf/nf_conntrack").exists() {
+        testkit::skip("nf_conntrack is a module here, whose types are for the administrator");
+        return;
+    }
+    // Where a plain user finds it.
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("tracklight");
+    std::fs::copy(env!("CARGO_BIN_EXE_tracklight"), &program).unwrap();
+    for path in [folder.path(), &program] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let program = program.to_str().unwrap();
+
+    let listed = with_capabilities(&namespace, program, &NEEDED).exits(0);
+    assert_eq!(listed.out.lines().count(), 100, "{listed:?}");
+    for missing in NEEDED {
+        let others: Vec<&str> = NEEDED.into_iter().filter(|name| *name != missing).collect();
+        let refused = with_capabilities(&namespace, program, &others);
+        let name = format!("CAP_{}", missing.to_uppercase());
+        assert!(
+            refused.err.contains(&format!("{name} is missing")),
+            "{refused:?}"
+        );
+        refused.exits(4);
+    }
 }

@@ -6,6 +6,8 @@
 //! program runs alone, and puts the size back.
 #![cfg(feature = "bpf")]
 
+mod reborn;
+
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ctnetlink::{Change, Client, Namespace, NewEntry, Protocol, Tuple};
-use ctwalk::{Filter, WalkOutcome, Walker};
+use ctwalk::{Filter, Floor, Number, WalkOutcome, Walker, Wish};
 use testkit::TestNamespace;
 
 const SETTING: &str = "/proc/sys/net/netfilter/nf_conntrack_buckets";
@@ -233,6 +235,45 @@ fn what_stands_still_comes_once_whatever_happens_around_it() {
         "{incomplete} of {walks} walks could not be made whole"
     );
     assert!(begun_anew > 0, "nothing happened while the table was read");
+}
+
+/// What was the least of the largest may have died by the time the table is read anew.
+#[test]
+fn the_floor_is_low_again_when_the_table_is_begun_anew() {
+    let Some(namespace) = TestNamespace::new() else {
+        return;
+    };
+    let size = Resized::begin();
+    if !size.is_allowed() {
+        testkit::skip("only root of the machine may resize the table");
+        return;
+    }
+    size.to(16_384);
+    let inside = Namespace::by_path(&namespace.path()).unwrap();
+    let client = || Client::open_in(&inside).unwrap();
+    assert_eq!(create(&client(), STANDING, 0..STAND), STAND.into());
+    let walker = Walker::with_threads(&inside, client(), 1).unwrap();
+
+    // No packet has come: all are below from the first entry on, until the table is another one.
+    let floor = Floor::of(Number::Packets).unwrap();
+    let wish = Wish {
+        with_ids: false,
+        floor: Some(floor.clone()),
+    };
+    let is_first = AtomicBool::new(true);
+    let step = |count: &mut u32, _: &ctnetlink::Entry| {
+        *count += 1;
+        if is_first.swap(false, Ordering::Relaxed) {
+            floor.raise(1);
+            size.to(24_576);
+        }
+    };
+    let (states, outcome) = walker
+        .fold(&Filter::any(), &wish, |_| {}, || 0, step)
+        .unwrap();
+    assert_eq!(states, [STAND]);
+    assert!(outcome.complete);
+    assert_eq!((outcome.resizes, outcome.below), (1, 0));
 }
 
 /// The kernel moves entries from the old table to the new one before it says that there is a new
