@@ -60,6 +60,8 @@ pub enum GroupSort {
     Bytes,
     /// The most packets first.
     Packets,
+    /// The most bytes a second first.
+    Rate,
     /// The newest first.
     Newest,
     /// What they are grouped by.
@@ -89,6 +91,7 @@ impl FromGiven for Wanted {
             ("connections", SortBy::Connections),
             ("bytes", SortBy::Bytes),
             ("packets", SortBy::Packets),
+            ("rate", SortBy::Rate),
             ("newest", SortBy::Newest),
             ("key", SortBy::Key),
         ];
@@ -148,6 +151,12 @@ pub struct Group {
     pub share_bytes: Option<f64>,
     /// Packets of both directions.
     pub packets: Option<u64>,
+    /// Bytes a second, both directions.
+    pub rate: Option<u64>,
+    /// Bytes a second, original direction.
+    pub rate_orig: Option<u64>,
+    /// Bytes a second, reply direction.
+    pub rate_reply: Option<u64>,
     /// Connections without counters, which are not in the sums.
     pub uncounted: u64,
     /// Begin of the newest, in nanoseconds since the epoch.
@@ -178,6 +187,12 @@ pub struct Sums {
     pub share_bytes: Option<f64>,
     /// Packets of both directions.
     pub packets: Option<u64>,
+    /// Bytes a second, both directions.
+    pub rate: Option<u64>,
+    /// Bytes a second, original direction.
+    pub rate_orig: Option<u64>,
+    /// Bytes a second, reply direction.
+    pub rate_reply: Option<u64>,
     /// Connections without counters, which are not in the sums.
     pub uncounted: u64,
     /// Begin of the newest, in nanoseconds since the epoch.
