@@ -408,6 +408,16 @@ async fn large_answers_are_packed_for_who_can_unpack_them() {
         assert_eq!(answer.header("content-encoding"), packed);
         assert!(answer.body.len() < plain.body.len() / 4);
     }
+    // A body that is written while it is sent, too.
+    let request = axum::http::Request::get("/api/v1/connections");
+    let request = request
+        .header("accept", "text/csv")
+        .header("accept-encoding", "zstd");
+    let answer = daemon
+        .send(request.body(axum::body::Body::empty()).unwrap())
+        .await;
+    assert_eq!(answer.header("content-encoding"), "zstd");
+    assert!(answer.body.len() > 1000);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::timeout;
@@ -114,7 +114,8 @@ pub fn body() -> (Pieces, Body) {
     let stream = stream::unfold(Some(receiver), move |receiver| async move {
         ends(receiver?).await
     });
-    (pieces, Body::from_stream(stream))
+    // Who packs it asks on after the end.
+    (pieces, Body::from_stream(stream.fuse()))
 }
 
 impl Pieces {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc::{Sender, channel};
 use tokio::time::timeout;
 
@@ -53,7 +53,7 @@ pub fn open() -> (Frames, Response) {
     ];
     (
         Frames(sender),
-        (headers, Body::from_stream(frames)).into_response(),
+        (headers, Body::from_stream(frames.fuse())).into_response(),
     )
 }
 

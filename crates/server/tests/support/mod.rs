@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -57,8 +58,18 @@ impl Answer {
 /// One, with an operator who asks; `None` where there is no kernel for it.
 pub fn daemon() -> Option<Daemon> {
     let namespace = TestNamespace::new()?;
-    let inside = || Namespace::by_path(&namespace.path()).unwrap();
-    let client = Client::open_in(&inside()).unwrap();
+    let inside = Namespace::by_path(&namespace.path()).unwrap();
+    Some(Daemon {
+        client: Client::open_in(&inside).unwrap(),
+        app: daemon_in(&namespace.path()),
+        namespace,
+        who: Some(operator()),
+    })
+}
+
+/// What a daemon works with that keeps the table of a namespace, and reads it as often as it can.
+pub fn daemon_in(namespace: &Path) -> Arc<App> {
+    let inside = || Namespace::by_path(namespace).unwrap();
     let eager = LiveSettings {
         cpu_percent: 100.0,
         cpu_percent_watched: 100.0,
@@ -69,14 +80,9 @@ pub fn daemon() -> Option<Daemon> {
     assert!(live.wait_until_ready(PATIENCE));
     let config = Config::default();
     let vocabulary = engine::vocabulary(&config, Some(inside()));
-    let path = namespace.path().to_str().unwrap().to_owned();
-    let app = App::new(live, Way::Auto, Some(path), Settings { config, vocabulary });
-    Some(Daemon {
-        namespace,
-        client,
-        app: Arc::new(app),
-        who: Some(operator()),
-    })
+    let path = namespace.to_str().unwrap().to_owned();
+    let settings = Settings { config, vocabulary };
+    Arc::new(App::new(live, Way::Auto, Some(path), settings))
 }
 
 pub fn operator() -> Who {
