@@ -1,5 +1,6 @@
 //! Tracklight over HTTP: the daemon.
 
+pub mod api;
 pub mod app;
 pub mod gate;
 pub mod listen;
