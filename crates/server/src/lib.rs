@@ -4,6 +4,7 @@ pub mod api;
 pub mod app;
 pub mod gate;
 pub mod listen;
+pub mod metrics;
 pub mod run;
 pub mod who;
 
