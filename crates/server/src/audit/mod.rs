@@ -34,7 +34,7 @@ pub const DONE: &str = "done";
 /// Result of a change of which nobody said how it ended.
 pub const UNKNOWN: &str = "unknown";
 
-/// Bytes of a change's details that go to the program's own log as well; the file has them all.
+/// Characters of a change's details that go to the program's own log as well; the file has them all.
 const LOGGED: usize = 4096;
 
 /// The audit log, open to be appended to. Cheap to clone; lines of several threads do not mix.
@@ -225,8 +225,8 @@ fn log(line: &Line) {
         Value::Null => String::new(),
         details => details.to_string(),
     };
-    if details.len() > LOGGED {
-        details.truncate(details.floor_char_boundary(LOGGED));
+    if let Some((end, _)) = details.char_indices().nth(LOGGED) {
+        details.truncate(end);
         details.push('…');
     }
     tracing::info!(

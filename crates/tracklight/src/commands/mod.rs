@@ -1,6 +1,7 @@
 //! One file a subcommand: flags in, action, output out.
 
 pub(crate) mod api;
+pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod count;
 pub(crate) mod create;
@@ -45,6 +46,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome, Failure> {
         Command::Protocols(args) => protocols::run(args),
         Command::Expect(args) => expect::run(args, global),
         Command::Demo(args) => demo::run(args, global),
+        Command::Audit(args) => audit::run(args, global),
         Command::Api(args) => Ok(Outcome::Status(api::run(args, global))),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
