@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod app;
+pub mod audit;
 pub mod gate;
 pub mod listen;
 pub mod metrics;

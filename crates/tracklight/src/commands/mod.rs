@@ -1,6 +1,7 @@
 //! One file a subcommand: flags in, action, output out.
 
 pub(crate) mod api;
+pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod count;
 pub(crate) mod create;
@@ -53,6 +54,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome, Failure> {
         Command::Serve(args) => serve::run(args, global),
         Command::Token(args) => token::run(args, global),
         Command::Demo(args) => demo::run(args, global),
+        Command::Audit(args) => audit::run(args, global),
         Command::Api(args) => Ok(Outcome::Status(api::run(args, global))),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),

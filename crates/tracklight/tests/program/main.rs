@@ -1,6 +1,7 @@
 //! The program as its users run it: in a private namespace, against the real kernel, with real
 //! traffic where it matters.
 
+mod audit;
 mod change;
 mod completions;
 mod conntrack_text;
