@@ -7,6 +7,7 @@ pub mod gate;
 pub mod listen;
 pub mod metrics;
 pub mod run;
+pub mod watch;
 pub mod who;
 
 pub use app::App;

@@ -39,25 +39,20 @@ pub fn audited<T: Counts>(
     details: &impl Serialize,
     work: impl FnOnce() -> Result<T, Failure>,
 ) -> Result<T, Fault> {
+    // What cannot be written down is not done. Plain structs always serialise.
+    let written = serde_json::to_value(details).unwrap_or_default();
+    let pending = app
+        .audit()
+        .map(|audit| audit.begin(who, action, written))
+        .transpose()?;
     let result = work();
-    let outcome = match &result {
-        Ok(done) => Ok(done.done()),
-        Err(failure) => Err(failure.code),
-    };
-    note(app, who, action, details, outcome);
+    match (pending, &result) {
+        (Some(pending), Ok(done)) => pending.done(crate::audit::Counts {
+            changed: Some(done.done()),
+            ..crate::audit::Counts::default()
+        }),
+        (Some(pending), Err(failure)) => pending.failed(failure),
+        (None, _) => {}
+    }
     result.map_err(Fault::from)
-}
-
-/// The one place where changes are noted: how many were made, or the code of the failure.
-fn note(
-    _app: &App,
-    who: &Who,
-    action: &'static str,
-    details: &impl Serialize,
-    outcome: Result<u64, &'static str>,
-) {
-    // Plain structs always serialise.
-    let details = serde_json::to_string(details).unwrap_or_default();
-    let from = who.from.map(|from| from.to_string()).unwrap_or_default();
-    tracing::info!(target: "audit", who = who.name, from, action, details, ?outcome);
 }
