@@ -2,6 +2,12 @@
 
 pub mod api;
 pub mod app;
+pub mod audit;
+pub mod gate;
+pub mod listen;
+pub mod metrics;
+pub mod run;
 pub mod who;
 
 pub use app::App;
+pub use run::{Options, run};

@@ -155,16 +155,26 @@ pub(crate) enum Command {
     Count(commands::count::Args),
     /// Count connections, bytes and packets by source, port, network or whatever they have in common
     Group(commands::group::Args),
+    /// Say what is wrong with the table or its settings, and the commands that mend it
+    Doctor(commands::doctor::Args),
     /// Show the kernel's counters, how full the table is, and what is switched off
     Stats(commands::stats::Args),
+    /// Show what the daemon recorded: connections, births, deaths, traffic, drops
+    History(commands::history::Args),
     /// Explain a query, complete it, or list what queries know
     Query(commands::query::Args),
     /// List protocols and their states
     Protocols(commands::protocols::Args),
     /// Connections that helpers expect
     Expect(commands::expect::Args),
+    /// Run the daemon: API, metrics and recorded history for browsers and programs
+    Serve(commands::serve::Args),
+    /// Make, list and revoke tokens by which programs and browsers may ask the daemon
+    Token(commands::token::Args),
     /// Run any subcommand on a small network made for the purpose, with real traffic
     Demo(commands::demo::Args),
+    /// Show who changed what through the daemon
+    Audit(commands::audit::Args),
     /// The connections contract for panels: one JSON object in, one out
     Api(commands::api::Args),
     /// Print a completion script for a shell

@@ -5,6 +5,7 @@ pub mod connection;
 pub mod conntrack;
 pub mod csv;
 pub mod group;
+pub mod history;
 pub mod json;
 mod scalar;
 

@@ -1,11 +1,16 @@
 //! `tracklight demo`: any subcommand on a small network of its own.
 
 use std::ffi::OsString;
+use std::num::NonZeroU32;
+use std::path::Path;
 use std::process::{Command, ExitCode, ExitStatus};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use engine::Failure;
 use netlab::Lab;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::cli::Global;
 use crate::exit::{Outcome, note};
@@ -59,8 +64,15 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
             started.elapsed()
         ));
     }
-    // An interrupt goes to the subcommand as well; we go on to take the network down.
-    ctrlc::set_handler(|| {}).map_err(|error| {
+    // The subcommand ends; we go on to take the network down.
+    ctrlc::set_handler(|| {
+        if let Some(child) = NonZeroU32::new(CHILD.load(Ordering::Acquire)) {
+            let child = Pid::from_raw(child.get().cast_signed());
+            // It may have ended by itself.
+            let _ = kill(child, Signal::SIGTERM);
+        }
+    })
+    .map_err(|error| {
         Failure::new(
             "signal",
             format!("cannot handle signals: {error}"),
@@ -75,11 +87,44 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
 
 fn subcommand(lab: &Lab, args: &Args) -> Result<ExitStatus, Failure> {
     let program = std::env::current_exe().map_err(cannot_run)?;
+    if args.command.first().is_some_and(|name| name == "serve") {
+        return serve(lab, args, &program);
+    }
     let mut command: Command = lab.gateway().bound_command(program);
     if args.command.is_empty() {
         command.arg("list");
     }
-    command.args(&args.command).status().map_err(cannot_run)
+    command.args(&args.command);
+    wait_for(&mut command)
+}
+
+/// The subcommand's process, to be told when we are.
+static CHILD: AtomicU32 = AtomicU32::new(0);
+
+fn wait_for(command: &mut Command) -> Result<ExitStatus, Failure> {
+    let mut child = command.spawn().map_err(cannot_run)?;
+    CHILD.store(child.id(), Ordering::Release);
+    let status = child.wait().map_err(cannot_run);
+    CHILD.store(0, Ordering::Release);
+    status
+}
+
+/// The daemon keeps the gateway's table but listens where this machine's browsers are; what it keeps goes
+/// with the demo.
+fn serve(lab: &Lab, args: &Args, program: &Path) -> Result<ExitStatus, Failure> {
+    let state = tempfile::tempdir().map_err(cannot_run)?;
+    let says = |flag: &str| args.command.iter().any(|given| given == flag);
+    let mut command = Command::new(program);
+    command.arg("--netns").arg(lab.gateway().path());
+    command.args(&args.command);
+    if !says("--state") {
+        command.arg("--state").arg(state.path());
+    }
+    if !says("--socket") {
+        command.arg("--socket").arg(state.path().join("socket"));
+    }
+    netlab::bind_to_us(&mut command);
+    wait_for(&mut command)
 }
 
 fn exit_code(status: ExitStatus) -> ExitCode {

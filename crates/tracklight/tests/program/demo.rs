@@ -86,6 +86,7 @@ fn completions_and_manual_pages_know_every_subcommand() {
         "count",
         "group",
         "stats",
+        "doctor",
         "protocols",
         "expect",
         "api",

@@ -1,0 +1,251 @@
+//! What only the daemon knows.
+
+use super::super::facts::Facts;
+use super::super::{Finding, Severity, Step, grouped};
+use super::{Check, fine, one};
+use crate::failure::Failure;
+
+/// Whether events are lost.
+pub(super) const EVENTS_LOST: Check = Check {
+    code: "events-lost",
+    what: "whether the daemon gets every event",
+    when: "warning while events are being lost, notice if some were since the start",
+    look: events_lost,
+};
+
+/// Whether the daemon's table is whole.
+pub(super) const LIVE_INCOMPLETE: Check = Check {
+    code: "live-incomplete",
+    what: "whether the daemon's table is whole",
+    when: "warning where the last reading was not",
+    look: live_incomplete,
+};
+
+/// Whether the daemon can keep its table.
+pub(super) const LIVE_TROUBLE: Check = Check {
+    code: "live-trouble",
+    what: "whether the daemon can keep its table",
+    when: "critical where reading it or hearing of its events fails",
+    look: live_trouble,
+};
+
+/// Whether history is recorded.
+pub(super) const HISTORY: Check = Check {
+    code: "history",
+    what: "whether history is recorded",
+    when: "warning where it is not, or not all",
+    look: history,
+};
+
+/// Whether a database was damaged.
+pub(super) const DATABASE: Check = Check {
+    code: "database-set-aside",
+    what: "whether the database is whole",
+    when: "warning where it was damaged and a new one was begun",
+    look: database,
+};
+
+fn events_lost(facts: &Facts) -> Option<Vec<Finding>> {
+    let daemon = facts.daemon.as_ref()?;
+    let losing = daemon.losing_events.filter(|losing| losing.count > 0);
+    let (severity, title) = match losing {
+        Some(_) => (Severity::Warning, "Events are being lost"),
+        None if daemon.events_lost > 0 => (Severity::Notice, "Events were lost"),
+        None => return fine(),
+    };
+    let mut evidence = format!(
+        "{} events since the daemon's start did not fit into the kernel's buffer",
+        grouped(daemon.events_lost)
+    );
+    if let Some(losing) = losing {
+        evidence.push_str(&format!(
+            ", {} of them within the last {:.0} seconds",
+            grouped(losing.count),
+            losing.over.as_secs_f64()
+        ));
+    }
+    evidence.push('.');
+    let larger = daemon.event_buffer.saturating_mul(4).min(1 << 30);
+    one(Some(
+        Finding::new(EVENTS_LOST.code, severity, title)
+            .evidence(evidence)
+            .value("lost", daemon.events_lost)
+            .value("event_buffer_bytes", daemon.event_buffer)
+            .consequence(
+                "The table was read anew after each loss and is right; connections that lived in between were not \
+                 seen, neither in lists nor in the history.",
+            )
+            .step(Step::advise(format!(
+                "set event-buffer = {larger} in [live] of /etc/tracklight/tracklight.toml, then:"
+            )))
+            .step(Step::run("systemctl restart tracklight")),
+    ))
+}
+
+fn live_incomplete(facts: &Facts) -> Option<Vec<Finding>> {
+    if facts.daemon.as_ref()?.is_complete {
+        return fine();
+    }
+    one(Some(
+        Finding::new(
+            LIVE_INCOMPLETE.code,
+            Severity::Warning,
+            "The daemon's table is not whole",
+        )
+        .evidence("The last reading of the kernel's table was interrupted, or events are missing since.")
+        .consequence("Lists and counts may lack connections, or have some that have ended.")
+        .step(Step::advise(
+            "nothing need be done if it passes with the next reading; if it stays, see the daemon's log:",
+        ))
+        .step(Step::run("journalctl -u tracklight -n 50")),
+    ))
+}
+
+fn history(facts: &Facts) -> Option<Vec<Finding>> {
+    let Some(trouble) = &facts.daemon.as_ref()?.history else {
+        return fine();
+    };
+    one(Some(
+        Finding::new(
+            HISTORY.code,
+            Severity::Warning,
+            "History is not recorded as it should be",
+        )
+        .about(trouble.code)
+        .evidence(sentence(&trouble.message))
+        .value("reason", trouble.code)
+        .consequence("Charts and the contract's stats have a gap from now on.")
+        .steps(hint(trouble))
+        .step(Step::run("df -h /var/lib/tracklight"))
+        .step(Step::run("journalctl -u tracklight -n 50")),
+    ))
+}
+
+fn live_trouble(facts: &Facts) -> Option<Vec<Finding>> {
+    let troubles = facts.daemon.as_ref()?.troubles.iter();
+    let found = troubles.map(|trouble| {
+        Finding::new(
+            LIVE_TROUBLE.code,
+            Severity::Critical,
+            "The daemon cannot keep its table",
+        )
+        .about(trouble.code)
+        .evidence(sentence(&trouble.message))
+        .value("reason", trouble.code)
+        .consequence("What it shows is as old as its last reading. It tries again each second.")
+        .steps(hint(trouble))
+        .step(Step::run("journalctl -u tracklight -n 50"))
+    });
+    Some(found.collect())
+}
+
+fn hint(trouble: &Failure) -> Option<Step> {
+    (!trouble.hint.is_empty()).then(|| Step::advise(trouble.hint.as_str()))
+}
+
+fn sentence(message: &str) -> String {
+    format!("{}.", message.trim_end_matches('.'))
+}
+
+fn database(facts: &Facts) -> Option<Vec<Finding>> {
+    let Some(path) = &facts.daemon.as_ref()?.set_aside else {
+        return fine();
+    };
+    one(Some(
+        Finding::new(DATABASE.code, Severity::Warning, "A database was damaged")
+            .evidence(format!("It is kept as {path}, and a new one was begun."))
+            .value("path", path.as_str())
+            .consequence("What had been recorded until then is not shown.")
+            .step(Step::advise(
+                "look for the cause first: a full or failing disk; then save what can be read of it, as with sqlite3's \
+                 .recover, and delete it",
+            ))
+            .step(Step::run(format!("ls -l '{}'", path.replace('\'', r"'\''")))),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::super::facts::{Daemon, Rising};
+    use super::super::made::{facts, only, severities, severity};
+    use super::*;
+
+    fn daemon(change: impl FnOnce(&mut Daemon)) -> Facts {
+        let mut daemon = Daemon {
+            events_lost: 0,
+            losing_events: Some(Rising {
+                count: 0,
+                over: Duration::from_secs(60),
+            }),
+            event_buffer: 64 << 20,
+            is_complete: true,
+            troubles: Vec::new(),
+            history: None,
+            set_aside: None,
+        };
+        change(&mut daemon);
+        facts(|facts| facts.daemon = Some(daemon))
+    }
+
+    #[test]
+    fn a_daemon_that_is_well_has_nothing_and_without_one_nothing_is_known() {
+        for check in [
+            &EVENTS_LOST,
+            &LIVE_INCOMPLETE,
+            &LIVE_TROUBLE,
+            &HISTORY,
+            &DATABASE,
+        ] {
+            assert_eq!(
+                severity(check, &daemon(|_| {})),
+                Some(None),
+                "{}",
+                check.code
+            );
+            assert_eq!(severity(check, &Facts::default()), None, "{}", check.code);
+        }
+    }
+
+    #[test]
+    fn lost_events_are_a_warning_while_they_are_being_lost() {
+        let lost = daemon(|daemon| daemon.events_lost = 1);
+        assert_eq!(severity(&EVENTS_LOST, &lost), Some(Some(Severity::Notice)));
+        let losing = daemon(|daemon| {
+            daemon.events_lost = 7;
+            daemon.losing_events = Some(Rising {
+                count: 2,
+                over: Duration::from_secs(60),
+            });
+        });
+        let found = only(&EVENTS_LOST, &losing);
+        assert_eq!(found.severity, Severity::Warning);
+        assert!(
+            found
+                .evidence
+                .contains("2 of them within the last 60 seconds")
+        );
+    }
+
+    #[test]
+    fn troubles_of_the_daemon_are_told_with_their_words() {
+        only(
+            &LIVE_INCOMPLETE,
+            &daemon(|daemon| daemon.is_complete = false),
+        );
+        let trouble = Failure::new("disk-full", "cannot write: no space left", "make room");
+        let failing = daemon(|daemon| daemon.troubles = vec![trouble.clone(), trouble.clone()]);
+        let found = severities(&LIVE_TROUBLE, &failing);
+        assert_eq!(found, [Severity::Critical, Severity::Critical]);
+        let found = only(&HISTORY, &daemon(|daemon| daemon.history = Some(trouble)));
+        assert_eq!(found.evidence, "cannot write: no space left.");
+        assert_eq!(found.subject.as_deref(), Some("disk-full"));
+        let aside = daemon(|daemon| daemon.set_aside = Some("/var/lib/x.damaged".to_owned()));
+        assert!(
+            only(&DATABASE, &aside)
+                .evidence
+                .contains("/var/lib/x.damaged")
+        );
+    }
+}
