@@ -1,12 +1,13 @@
 //! What every request works with.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use engine::live::Live;
 use engine::{Config, Failure, Query, Way};
 use query::Vocabulary;
 
 use crate::api::Api;
+use crate::audit::Audit;
 
 /// What every request works with. One for the life of the daemon.
 pub struct App {
@@ -18,6 +19,7 @@ pub struct App {
     pub namespace: Option<String>,
     /// What the API keeps between requests.
     pub api: Api,
+    audit: OnceLock<Audit>,
     settings: RwLock<Arc<Settings>>,
 }
 
@@ -37,8 +39,19 @@ impl App {
             way,
             namespace,
             api: Api::default(),
+            audit: OnceLock::new(),
             settings: RwLock::new(Arc::new(settings)),
         }
+    }
+
+    /// Where changes are written down from now on; only the first one given counts.
+    pub fn set_audit(&self, audit: Audit) {
+        let _is_set_already = self.audit.set(audit);
+    }
+
+    /// Where changes are written down.
+    pub fn audit(&self) -> Option<&Audit> {
+        self.audit.get()
     }
 
     /// The settings as they are now.
