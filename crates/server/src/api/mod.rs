@@ -71,6 +71,13 @@ impl Default for Api {
     }
 }
 
+impl Api {
+    /// Ends the streams that would go on without end; those of events end with the table.
+    pub fn close(&self) {
+        self.views.close();
+    }
+}
+
 /// All routes below `/api`: the contract, `/api/v1`, `/api/openapi.json`, `/api/docs`.
 ///
 /// Who asks must be in the request's extensions ([`Who`](crate::who::Who)) for all but the last two.
