@@ -62,6 +62,10 @@ pub struct Server {
     pub tls_key: Option<PathBuf>,
     /// A folder for tokens, recorded history and the audit log.
     pub state: PathBuf,
+    /// Names under which browsers reach it, beside addresses and `localhost`.
+    pub names: Vec<String>,
+    /// Whether `/metrics` is for everybody who can connect.
+    pub metrics_without_token: bool,
 }
 
 /// A local Netdata.
@@ -214,6 +218,8 @@ impl Default for Server {
             tls_certificate: None,
             tls_key: None,
             state: PathBuf::from("/var/lib/tracklight"),
+            names: Vec::new(),
+            metrics_without_token: false,
         }
     }
 }

@@ -2,6 +2,10 @@
 
 pub mod app;
 pub mod audit;
+pub mod gate;
+pub mod listen;
+pub mod run;
 pub mod who;
 
 pub use app::App;
+pub use run::{Options, run};

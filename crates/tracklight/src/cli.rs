@@ -163,6 +163,10 @@ pub(crate) enum Command {
     Protocols(commands::protocols::Args),
     /// Connections that helpers expect
     Expect(commands::expect::Args),
+    /// Run the daemon: API, metrics and recorded history for browsers and programs
+    Serve(commands::serve::Args),
+    /// Make, list and revoke tokens by which programs and browsers may ask the daemon
+    Token(commands::token::Args),
     /// Run any subcommand on a small network made for the purpose, with real traffic
     Demo(commands::demo::Args),
     /// Show who changed what through the daemon

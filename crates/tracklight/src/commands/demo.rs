@@ -1,6 +1,7 @@
 //! `tracklight demo`: any subcommand on a small network of its own.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::{Command, ExitCode, ExitStatus};
 use std::time::Instant;
 
@@ -75,11 +76,31 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
 
 fn subcommand(lab: &Lab, args: &Args) -> Result<ExitStatus, Failure> {
     let program = std::env::current_exe().map_err(cannot_run)?;
+    if args.command.first().is_some_and(|name| name == "serve") {
+        return serve(lab, args, &program);
+    }
     let mut command: Command = lab.gateway().bound_command(program);
     if args.command.is_empty() {
         command.arg("list");
     }
     command.args(&args.command).status().map_err(cannot_run)
+}
+
+/// The daemon keeps the gateway's table but listens where this machine's browsers are; what it keeps goes
+/// with the demo.
+fn serve(lab: &Lab, args: &Args, program: &Path) -> Result<ExitStatus, Failure> {
+    let state = tempfile::tempdir().map_err(cannot_run)?;
+    let says = |flag: &str| args.command.iter().any(|given| given == flag);
+    let mut command = Command::new(program);
+    command.arg("--netns").arg(lab.gateway().path());
+    command.args(&args.command);
+    if !says("--state") {
+        command.arg("--state").arg(state.path());
+    }
+    if !says("--socket") {
+        command.arg("--socket").arg(state.path().join("socket"));
+    }
+    command.status().map_err(cannot_run)
 }
 
 fn exit_code(status: ExitStatus) -> ExitCode {

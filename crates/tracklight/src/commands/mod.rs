@@ -17,7 +17,9 @@ pub(crate) mod protocols;
 pub(crate) mod query;
 pub(crate) mod restore;
 pub(crate) mod save;
+pub(crate) mod serve;
 pub(crate) mod stats;
+pub(crate) mod token;
 pub(crate) mod update;
 pub(crate) mod watch;
 
@@ -45,6 +47,8 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome, Failure> {
         Command::Query(args) => query::run(args, global),
         Command::Protocols(args) => protocols::run(args),
         Command::Expect(args) => expect::run(args, global),
+        Command::Serve(args) => serve::run(args, global),
+        Command::Token(args) => token::run(args, global),
         Command::Demo(args) => demo::run(args, global),
         Command::Audit(args) => audit::run(args, global),
         Command::Api(args) => Ok(Outcome::Status(api::run(args, global))),

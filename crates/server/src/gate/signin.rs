@@ -1,0 +1,136 @@
+//! Signing in with a browser: a page without scripts, and the session's resource.
+
+use std::sync::Arc;
+
+use axum::extract::{Form, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::get;
+use axum::{Extension, Json, Router};
+use serde::{Deserialize, Serialize};
+
+use super::{Gate, Peer, Refused, Token, check_origin, cookie, cookie_name};
+use crate::who::{Role, Who};
+
+/// `/signin` and `/api/v1/session`.
+pub fn routes(gate: Arc<Gate>) -> Router {
+    Router::new()
+        .route("/signin", get(page).post(sign_in))
+        .route("/api/v1/session", get(whoami).delete(sign_out))
+        .with_state(gate)
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Answer {
+    /// Of a link.
+    code: String,
+    /// Or a token itself.
+    token: String,
+}
+
+/// The page that a link opens. It signs nobody in by itself: mail programs and browsers look at
+/// links before anybody does, and a code is good once.
+async fn page(Query(answer): Query<Answer>) -> Html<String> {
+    let is_code = answer.code.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let code = if is_code { answer.code } else { String::new() };
+    Html(form(&code, ""))
+}
+
+/// The form's answer: a session, and on to the page.
+async fn sign_in(
+    State(gate): State<Arc<Gate>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    Form(answer): Form<Answer>,
+) -> Response {
+    match begin(&gate, &peer, &headers, &answer) {
+        Ok(cookie) => {
+            let mut response = Redirect::to("/").into_response();
+            response.headers_mut().insert(header::SET_COOKIE, cookie);
+            response
+        }
+        Err(Refused::Wrong) => {
+            let words =
+                "This link or token does not hold (any more). A new link: tracklight token link.";
+            (StatusCode::UNAUTHORIZED, Html(form("", words))).into_response()
+        }
+        Err(refused) => refused.into_response(),
+    }
+}
+
+fn begin(
+    gate: &Gate,
+    peer: &Peer,
+    headers: &HeaderMap,
+    answer: &Answer,
+) -> Result<HeaderValue, Refused> {
+    // Else a stranger's page could sign somebody in as the stranger.
+    gate.check_host(headers)?;
+    check_origin(headers, peer.is_tls)?;
+    let token: Token = gate.attempt(peer, || {
+        if answer.token.is_empty() {
+            gate.tokens.use_link(&answer.code)
+        } else {
+            gate.tokens.find(answer.token.trim())
+        }
+    })?;
+    let secret = gate.sessions.begin(token).map_err(Refused::Failed)?;
+    Ok(set_cookie(&secret, peer.is_tls, ""))
+}
+
+fn set_cookie(secret: &str, is_tls: bool, more: &str) -> HeaderValue {
+    let secure = if is_tls { "; Secure" } else { "" };
+    let name = cookie_name(is_tls);
+    HeaderValue::try_from(format!(
+        "{name}={secret}; Path=/; HttpOnly; SameSite=Strict{secure}{more}"
+    ))
+    .unwrap_or(HeaderValue::from_static(""))
+}
+
+/// Who somebody is.
+#[derive(Serialize)]
+struct Session {
+    name: String,
+    role: Role,
+}
+
+async fn whoami(Extension(who): Extension<Who>) -> Json<Session> {
+    Json(Session {
+        name: who.name,
+        role: who.role,
+    })
+}
+
+async fn sign_out(
+    State(gate): State<Arc<Gate>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    if let Some(secret) = cookie(&headers, peer.is_tls) {
+        gate.sessions.end(secret);
+    }
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let over = set_cookie("", peer.is_tls, "; Max-Age=0");
+    response.headers_mut().insert(header::SET_COOKIE, over);
+    response
+}
+
+/// `code` is hexadecimal, `words` are ours: nothing has to be escaped.
+fn form(code: &str, words: &str) -> String {
+    let field = if code.is_empty() {
+        "<label>Token <input type=\"password\" name=\"token\" autocomplete=\"current-password\" \
+         autofocus required></label>"
+            .to_owned()
+    } else {
+        format!("<input type=\"hidden\" name=\"code\" value=\"{code}\">")
+    };
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><title>Tracklight: sign in</title>\
+         <style>body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:26rem;margin:15vh auto;padding:0 1rem;\
+         color-scheme:light dark}}input,button{{font:inherit;padding:.4rem .8rem}}input{{width:100%;\
+         box-sizing:border-box;margin:.3rem 0 1rem}}</style></head><body><h1>Tracklight</h1><p>{words}</p>\
+         <form method=\"post\" action=\"/signin\">{field}<button>Sign in</button></form></body></html>\n"
+    )
+}

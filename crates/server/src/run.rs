@@ -1,0 +1,251 @@
+//! The daemon from its start to its end.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use ctnetlink::Namespace;
+use engine::live::Live;
+use engine::{Config, Failure, Way, vocabulary};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use crate::app::{App, Settings};
+use crate::gate::{self, Gate, Tokens};
+use crate::listen::{self, Limits, Listeners, Tls};
+use crate::who::Role;
+
+/// What the daemon is started with.
+pub struct Options {
+    /// The namespace whose table it keeps, by name, path or process; `None` for its own.
+    pub namespace: Option<String>,
+    /// In which way the table is read.
+    pub way: Way,
+    /// Gives the configuration, with flags and environment over it: at the start and on SIGHUP.
+    pub load: Box<dyn Fn() -> Result<Config, Failure> + Send + Sync>,
+    /// Whether a sign-in link is printed even if this is not the first start.
+    pub print_link: bool,
+}
+
+/// The token that is made at the first start.
+const FIRST: &str = "admin";
+/// How long an answer may take to begin.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest body of a request.
+const BODY: usize = 1 << 20;
+
+/// Runs until SIGTERM or SIGINT. `tell` is given what a person should see.
+pub fn run(options: Options, tell: &dyn Fn(&str)) -> Result<(), Failure> {
+    let config = (options.load)()?;
+    make_folder(&config.server.state)?;
+    let tokens = Tokens::open(&config.server.state)?;
+    let is_first = tokens.list()?.is_empty();
+    let tls = Tls::open(&config.server)?.map(Arc::new);
+    let listeners = Listeners::open(&config.server)?;
+    let namespace = |name: &Option<String>| name.as_deref().map(Namespace::parse).transpose();
+    let live = Live::open(namespace(&options.namespace)?, options.way, &config.live)?;
+
+    if is_first {
+        // Nobody sees its secret: the link signs in, and `tracklight token add` makes others.
+        tokens.add(FIRST, Role::Operator, None)?;
+    }
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    for address in listeners.addresses() {
+        tell(&format!(
+            "Tracklight listens on {scheme}://{}",
+            reachable(address)
+        ));
+    }
+    if let Some((_, Some(_))) = listeners.unix.first() {
+        tell(&format!("and on {}", config.server.socket.display()));
+    }
+    if (is_first || options.print_link)
+        && let Some(address) = listeners.addresses().first()
+    {
+        let name = tokens
+            .list()?
+            .first()
+            .map_or(FIRST.to_owned(), |token| token.name.clone());
+        let code = tokens.link(&name)?;
+        tell(&format!(
+            "Sign in, once and within {} minutes: {scheme}://{}/signin?code={code}",
+            gate::LINK.as_secs() / 60,
+            reachable(*address),
+        ));
+    }
+
+    let gate = Arc::new(Gate::new(tokens, &config.server, own_uid()));
+    let settings = Settings {
+        vocabulary: vocabulary(&config, namespace(&options.namespace)?),
+        config,
+    };
+    let app = Arc::new(App::new(
+        Arc::clone(&live),
+        options.way,
+        options.namespace.clone(),
+        settings,
+    ));
+    let router = router(&app, &gate);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("http")
+        .build()
+        .map_err(|error| failed("cannot begin threads", &error))?;
+    let served = runtime.block_on(async {
+        let (end, ended) = watch::channel(false);
+        let signals = Signals::new()?;
+        let serving = listen::serve(listeners, router, tls.clone(), Limits::default(), ended);
+        let serving = tokio::spawn(serving);
+        signals
+            .wait(|| reload(&options, &app, &gate, tls.as_deref()))
+            .await;
+        let _ = end.send(true);
+        // Streams end when their feeds do.
+        tokio::task::spawn_blocking(move || live.close());
+        match serving.await {
+            Ok(served) => served.map_err(|error| failed("cannot listen", &error)),
+            Err(error) => Err(failed("the listeners ended", &error)),
+        }
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served
+}
+
+/// All that is answered, behind the gate.
+fn router(_app: &Arc<App>, gate: &Arc<Gate>) -> Router {
+    Router::new()
+        .merge(gate::routes(Arc::clone(gate)))
+        .layer(from_fn_with_state(Arc::clone(gate), gate::check))
+        .layer(RequestBodyLimitLayer::new(BODY))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::SERVICE_UNAVAILABLE,
+            PATIENCE,
+        ))
+        .layer(CatchPanicLayer::new())
+}
+
+/// Takes over what can be changed while the daemon runs, and says what cannot.
+fn reload(options: &Options, app: &App, gate: &Gate, tls: Option<&Tls>) -> Result<(), Failure> {
+    let config = (options.load)()?;
+    let before = app.settings();
+    if let Some(tls) = tls {
+        tls.reload(&config.server)?;
+    }
+    let fixed = [
+        (
+            "server.listen",
+            config.server.listen != before.config.server.listen,
+        ),
+        (
+            "server.socket",
+            config.server.socket != before.config.server.socket,
+        ),
+        (
+            "server.state",
+            config.server.state != before.config.server.state,
+        ),
+        (
+            "server.tls-certificate",
+            config.server.tls_certificate.is_some() != tls.is_some(),
+        ),
+        ("[live]", config.live != before.config.live),
+        ("[history]", config.history != before.config.history),
+    ];
+    for (name, has_changed) in fixed {
+        if has_changed {
+            tracing::warn!(
+                "{name} has changed: that takes effect when the daemon is started again"
+            );
+        }
+    }
+    gate.set(&config.server);
+    let namespace = options.namespace.as_deref().map(Namespace::parse);
+    app.set_settings(Settings {
+        vocabulary: vocabulary(&config, namespace.transpose()?),
+        config,
+    });
+    tracing::info!("the configuration was read anew");
+    Ok(())
+}
+
+/// The signals that it listens to.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        let of = |kind| signal(kind).map_err(|error| failed("signals cannot be handled", &error));
+        Ok(Self {
+            terminate: of(SignalKind::terminate())?,
+            interrupt: of(SignalKind::interrupt())?,
+            hangup: of(SignalKind::hangup())?,
+        })
+    }
+
+    /// Until it is to end; SIGHUP reloads.
+    async fn wait(mut self, reload: impl Fn() -> Result<(), Failure>) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => {
+                    if let Err(failure) = reload() {
+                        tracing::error!(
+                            "the configuration stays as it was: {failure} [{}]",
+                            failure.code
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A folder that is the daemon's own.
+fn make_folder(path: &Path) -> Result<(), Failure> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder.create(path).map_err(|error| {
+        Failure::new(
+            "state-unusable",
+            format!("cannot make the folder {}: {error}", path.display()),
+            "run it as a user who may, or choose another with --state",
+        )
+    })
+}
+
+/// An address that a browser on this machine can open.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => ([127, 0, 0, 1], v4.port()).into(),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
+            ([0, 0, 0, 0, 0, 0, 0, 1], v6.port()).into()
+        }
+        other => other,
+    }
+}
+
+/// The user that this process is.
+fn own_uid() -> u32 {
+    fs::metadata("/proc/self").map_or(0, |data| data.uid())
+}
+
+fn failed(what: &str, error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(
+        "kernel-error",
+        format!("{what}: {error}"),
+        "see the limits of the service, and the kernel's log (dmesg)",
+    )
+}
