@@ -2,8 +2,10 @@
 
 pub mod app;
 pub mod audit;
+pub mod confine;
 pub mod gate;
 pub mod listen;
+pub mod notify;
 pub mod run;
 pub mod who;
 
