@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use ctnetlink::Namespace;
 use engine::history::History;
 use engine::live::Live;
 use engine::{Config, Failure, Query, Way};
@@ -23,6 +24,8 @@ pub struct App {
     pub api: Api,
     /// What was found wrong last.
     pub watch: Watch,
+    /// The namespace itself, where its name may not be opened later.
+    opened: OnceLock<Namespace>,
     history: OnceLock<Arc<History>>,
     audit: OnceLock<Audit>,
     settings: RwLock<Arc<Settings>>,
@@ -45,10 +48,25 @@ impl App {
             namespace,
             api: Api::default(),
             watch: Watch::default(),
+            opened: OnceLock::new(),
             history: OnceLock::new(),
             audit: OnceLock::new(),
             settings: RwLock::new(Arc::new(settings)),
         }
+    }
+
+    /// The namespace whose table it is; `None` for the daemon's own.
+    pub fn table_namespace(&self) -> Result<Option<Namespace>, Failure> {
+        Ok(match (self.opened.get(), &self.namespace) {
+            (Some(opened), _) => Some(opened.try_clone()?),
+            (None, Some(name)) => Some(Namespace::parse(name)?),
+            (None, None) => None,
+        })
+    }
+
+    /// The namespace that was opened; only the first one given counts.
+    pub fn set_table_namespace(&self, namespace: Namespace) {
+        let _is_set_already = self.opened.set(namespace);
     }
 
     /// What is recorded, if anything is.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use ctnetlink::{CpuStats, Namespace};
+use ctnetlink::CpuStats;
 use engine::health::{Ask, Contents, Count, Counters, Daemon, Earlier, Report, Rising, gather};
 use engine::{Failure, Query, Way, health};
 
@@ -44,7 +44,7 @@ impl Watch {
     pub fn look(&self, app: &App) -> Result<Duration, Failure> {
         let began = Instant::now();
         let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
-        let namespace = app.namespace.as_deref().map(Namespace::parse).transpose()?;
+        let namespace = app.table_namespace()?;
         let event_buffer = app.settings().config.live.event_buffer as u64;
         let ask = Ask {
             source: app.live.source(),

@@ -7,7 +7,6 @@ use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use ctnetlink::Namespace;
 use engine::Failure;
 use engine::contract::{self, Reply, Setup};
 
@@ -122,14 +121,13 @@ fn deleted(app: &App, who: &Who, input: &Bytes) -> Reply {
 }
 
 fn with_setup(app: &App, call: impl FnOnce(&Setup) -> Reply) -> Reply {
-    let namespace = app.namespace.as_deref().map(Namespace::parse).transpose();
-    match namespace {
+    match app.table_namespace() {
         Ok(namespace) => call(&Setup {
             config: app.settings().config.clone(),
             namespace,
             way: app.way,
         }),
-        Err(error) => contract::refuse(error.into()),
+        Err(failure) => contract::refuse(failure),
     }
 }
 

@@ -96,6 +96,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let options = Options {
         namespace: global.netns.clone(),
         way: global.way(),
+        file: global.config.clone(),
         load: Box::new(load),
         print_link: args.print_link,
     };
