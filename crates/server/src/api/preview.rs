@@ -14,6 +14,7 @@ use engine::marks::Marks;
 use engine::restore::{self, Restored};
 use engine::saved::{Header, Rereadable, TableWriter};
 use engine::{Failure, Query, undo};
+use ring::rand::{SecureRandom, SystemRandom};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -353,10 +354,10 @@ fn expiry_ns() -> u64 {
 
 fn random_id() -> Result<String, Failure> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| {
+    SystemRandom::new().fill(&mut bytes).map_err(|_| {
         Failure::new(
             "internal",
-            format!("the system gives no random numbers: {error}"),
+            "the system gives no random numbers",
             "see the system's log",
         )
     })?;
