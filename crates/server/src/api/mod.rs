@@ -14,6 +14,7 @@ pub mod expectations;
 pub mod explain;
 pub mod extract;
 pub mod groups;
+pub mod health;
 pub mod live;
 pub mod openapi;
 pub mod own;
@@ -114,6 +115,8 @@ fn documented() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(changes::flush))
         .routes(routes!(expectations::list))
         .routes(routes!(expectations::forget))
+        .routes(routes!(health::health))
+        .routes(routes!(health::history))
         .routes(routes!(status::summary))
         .routes(routes!(status::status))
         .routes(routes!(status::statistics))

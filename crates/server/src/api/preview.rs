@@ -14,7 +14,6 @@ use engine::marks::Marks;
 use engine::restore::{self, Restored};
 use engine::saved::{Header, Rereadable, TableWriter};
 use engine::{Failure, Query, undo};
-use ring::rand::{SecureRandom, SystemRandom};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -353,15 +352,7 @@ fn expiry_ns() -> u64 {
 }
 
 fn random_id() -> Result<String, Failure> {
-    let mut bytes = [0; 16];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| {
-        Failure::new(
-            "internal",
-            "the system gives no random numbers",
-            "see the system's log",
-        )
-    })?;
-    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
+    crate::gate::random()
 }
 
 impl Preview {
