@@ -100,7 +100,7 @@ fn serve(lab: &Lab, args: &Args, program: &Path) -> Result<ExitStatus, Failure> 
     if !says("--socket") {
         command.arg("--socket").arg(state.path().join("socket"));
     }
-    command.status().map_err(cannot_run)
+    wait_for(&mut command)
 }
 
 fn exit_code(status: ExitStatus) -> ExitCode {
