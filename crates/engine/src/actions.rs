@@ -386,15 +386,25 @@ pub fn update(
     let mut changed = apply(client, changes, selected, outcome, progress);
     if passed_over > 0 {
         changed.refused += passed_over;
-        changed.first.get_or_insert_with(|| {
-            Failure::new(
-                "invalid",
-                "only TCP connections have a TCP state",
-                "add tcp to the query",
-            )
-        });
+        changed.first.get_or_insert_with(no_state);
     }
     Ok(changed)
+}
+
+/// Changes one entry. What is no longer the same connection is not found.
+pub fn change(client: &Client, entry: &Entry, edit: &Edit) -> Result<(), Failure> {
+    if can_have(edit, entry) {
+        return Ok(client.update(entry.key(), edit.update(entry))?);
+    }
+    Err(no_state())
+}
+
+fn no_state() -> Failure {
+    Failure::new(
+        "invalid",
+        "only TCP connections have a TCP state",
+        "add tcp to the query",
+    )
 }
 
 fn apply(

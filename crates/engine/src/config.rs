@@ -44,6 +44,17 @@ pub struct Config {
     pub names: names::Settings,
     /// Where the daemon listens, and who may.
     pub server: Server,
+    /// What is told to Prometheus beyond the numbers that are always there.
+    pub metrics: Metrics,
+}
+
+/// `[metrics]`: what is told to Prometheus.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Metrics {
+    /// How many sources of connections, those with the most, are told one by one: 0 to 100.
+    #[serde(deserialize_with = "top_sources")]
+    pub top_sources: usize,
 }
 
 /// `[server]`: where the daemon listens, and what it keeps.
@@ -177,6 +188,7 @@ impl Config {
             history: written.history,
             names: written.names,
             server: written.server,
+            metrics: written.metrics,
             ..Self::default()
         };
         let Marks {
@@ -293,6 +305,16 @@ fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, 
     }
 }
 
+fn top_sources<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    const MOST: i64 = 100;
+    match i64::deserialize(deserializer)? {
+        sources @ 0..=MOST => Ok(sources.unsigned_abs() as usize),
+        other => Err(D::Error::custom(format!(
+            "{other} is not between 0 and {MOST}"
+        ))),
+    }
+}
+
 /// The file as it is written: everything may be missing.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -304,6 +326,7 @@ struct Written {
     history: history::Settings,
     names: names::Settings,
     server: Server,
+    metrics: Metrics,
 }
 
 #[derive(Default, Deserialize)]
@@ -487,6 +510,10 @@ mod tests {
             (
                 "[netdata]\ntimeout-ms = 0",
                 "tracklight.toml, line 2: 0 is not between",
+            ),
+            (
+                "[metrics]\ntop-sources = 101",
+                "tracklight.toml, line 2: 101 is not between 0 and 100",
             ),
             ("[marks.class\n", "tracklight.toml, line 1: "),
             ("a = 1\na = 2", "tracklight.toml, line "),

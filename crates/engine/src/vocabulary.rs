@@ -10,9 +10,8 @@ use query::{LocalAddresses, Vocabulary};
 
 use crate::config::Config;
 use crate::marks::Marks;
+use crate::names::{self, Service};
 use crate::saved::Header;
-
-const SERVICES: &str = "/etc/services";
 
 /// Where libnetfilter_conntrack and its tools look for names of labels.
 pub const LABELS: &str = "/etc/xtables/connlabel.conf";
@@ -21,7 +20,7 @@ pub const LABELS: &str = "/etc/xtables/connlabel.conf";
 pub fn vocabulary(config: &Config, namespace: Option<Namespace>) -> Vocabulary {
     let [provider, app, prio] = Marks::new(&config.marks).vocabulary();
     let known = Vocabulary::default();
-    let mut services = parse_services(&read(SERVICES));
+    let mut services = services_of(&read(names::SERVICES_FILE));
     let names: HashSet<String> = services.iter().map(|(name, _)| name.clone()).collect();
     services.extend(
         known
@@ -40,37 +39,21 @@ pub fn vocabulary(config: &Config, namespace: Option<Namespace>) -> Vocabulary {
 }
 
 /// A file that need not be there.
-fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     std::fs::read(path).map_or_else(
         |_| String::new(),
         |bytes| String::from_utf8_lossy(&bytes).into_owned(),
     )
 }
 
-/// services(5): a name, a port and a protocol a line, then other names of it.
-fn parse_services(text: &str) -> Vec<(String, u16)> {
-    let mut services = Vec::new();
+/// All names of services(5) and their ports, each once whatever its protocols.
+fn services_of(text: &str) -> Vec<(String, u16)> {
+    let services = names::parse_services(text).into_iter();
     let mut seen = HashSet::new();
-    for line in text.lines() {
-        let line = line.split('#').next().unwrap_or_default();
-        let mut words = line.split_whitespace();
-        let (Some(name), Some(place)) = (words.next(), words.next()) else {
-            continue;
-        };
-        let Some(port) = place
-            .split('/')
-            .next()
-            .and_then(|port| port.parse::<u16>().ok())
-        else {
-            continue;
-        };
-        for name in [name].into_iter().chain(words) {
-            if seen.insert((name.to_owned(), port)) {
-                services.push((name.to_owned(), port));
-            }
-        }
-    }
     services
+        .map(|Service { name, port, .. }| (name, port))
+        .filter(|service| seen.insert(service.clone()))
+        .collect()
 }
 
 /// `connlabel.conf`: a number and a name a line.
@@ -145,7 +128,7 @@ odd\tx/tcp
 ";
         let expected = [("domain", 53), ("http", 80), ("www", 80)];
         assert_eq!(
-            parse_services(text),
+            services_of(text),
             expected.map(|(name, port)| (name.to_owned(), port))
         );
     }

@@ -116,16 +116,7 @@ impl Namespace {
     /// thread that started it is gone, however that came about.
     pub fn bound_command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = self.command(program);
-        // SAFETY: the closure runs in the forked child. It makes one system call and, on failure, an io::Error
-        // from an errno, which allocates nothing.
-        unsafe {
-            command.pre_exec(|| {
-                rustix::process::set_parent_process_death_signal(Some(
-                    rustix::process::Signal::TERM,
-                ))
-                .map_err(io::Error::from)
-            });
-        }
+        bind_to_us(&mut command);
         command
     }
 
@@ -251,4 +242,16 @@ fn search_path() -> OsString {
     }
     path.push(SYSTEM_FOLDERS);
     path
+}
+
+/// A program that is ended (SIGTERM) when the thread that starts it is gone, however that comes about.
+pub fn bind_to_us(command: &mut Command) {
+    // SAFETY: the closure runs in the forked child. It makes one system call and, on failure, an io::Error
+    // from an errno, which allocates nothing.
+    unsafe {
+        command.pre_exec(|| {
+            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
+                .map_err(io::Error::from)
+        });
+    }
 }

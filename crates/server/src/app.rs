@@ -6,6 +6,8 @@ use engine::live::Live;
 use engine::{Config, Failure, Query, Way};
 use query::Vocabulary;
 
+use crate::api::Api;
+
 /// What every request works with. One for the life of the daemon.
 pub struct App {
     /// The table.
@@ -14,6 +16,8 @@ pub struct App {
     pub way: Way,
     /// The namespace whose table it is, as it was named; `None` for the daemon's own.
     pub namespace: Option<String>,
+    /// What the API keeps between requests.
+    pub api: Api,
     settings: RwLock<Arc<Settings>>,
 }
 
@@ -32,6 +36,7 @@ impl App {
             live,
             way,
             namespace,
+            api: Api::default(),
             settings: RwLock::new(Arc::new(settings)),
         }
     }

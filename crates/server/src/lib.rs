@@ -1,8 +1,11 @@
 //! Tracklight over HTTP: the daemon.
 
+pub mod api;
 pub mod app;
+pub mod audit;
 pub mod gate;
 pub mod listen;
+pub mod metrics;
 pub mod run;
 pub mod who;
 

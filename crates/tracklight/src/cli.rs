@@ -159,6 +159,8 @@ pub(crate) enum Command {
     Doctor(commands::doctor::Args),
     /// Show the kernel's counters, how full the table is, and what is switched off
     Stats(commands::stats::Args),
+    /// Show what the daemon recorded: connections, births, deaths, traffic, drops
+    History(commands::history::Args),
     /// Explain a query, complete it, or list what queries know
     Query(commands::query::Args),
     /// List protocols and their states
@@ -171,6 +173,8 @@ pub(crate) enum Command {
     Token(commands::token::Args),
     /// Run any subcommand on a small network made for the purpose, with real traffic
     Demo(commands::demo::Args),
+    /// Show who changed what through the daemon
+    Audit(commands::audit::Args),
     /// The connections contract for panels: one JSON object in, one out
     Api(commands::api::Args),
     /// Print a completion script for a shell

@@ -24,8 +24,8 @@ pub(crate) enum Outcome {
 /// The exit status of a code; see `EXIT_CODES` in cli.rs.
 fn status(code: &str) -> u8 {
     match code {
-        "not-found" | "refused" | "exists" | "busy" | "table-full" | "file-exists"
-        | "own-session" => 1,
+        "not-found" | "no-history" | "refused" | "exists" | "busy" | "table-full"
+        | "file-exists" | "own-session" => 1,
         "usage" | "no-namespace" | "unreadable" | "not-a-table" => 2,
         _ if code.starts_with("query-") => 2,
         "permission-denied" | "not-permitted" | "user-namespace-forbidden" => 3,

@@ -109,3 +109,63 @@ pub(crate) fn parse_label(text: &str) -> Result<u8, String> {
 pub(crate) fn labels(numbers: &[u8]) -> Labels {
     Labels::from_bits(numbers.iter().fold(0, |bits, &number| bits | 1 << number))
 }
+
+/// Reads a time in seconds: `90`, `90s`, `15m`, `1h30m`, `2d`, `1w`.
+pub(crate) fn parse_duration(text: &str) -> Result<u64, String> {
+    const UNITS: [(char, u64); 5] = [
+        ('w', 604_800),
+        ('d', 86_400),
+        ('h', 3_600),
+        ('m', 60),
+        ('s', 1),
+    ];
+    let total = || {
+        let (mut total, mut last, mut rest) = (0u64, u64::MAX, text);
+        while !rest.is_empty() {
+            let end = rest.find(|c: char| !c.is_ascii_digit());
+            let (digits, after) = rest.split_at(end.unwrap_or(rest.len()));
+            let unit = after.chars().next().unwrap_or('s');
+            let &(_, size) = UNITS.iter().find(|(name, _)| *name == unit)?;
+            if size >= last {
+                return None;
+            }
+            last = size;
+            total = total.checked_add(digits.parse::<u64>().ok()?.checked_mul(size)?)?;
+            rest = after.get(1..).unwrap_or_default();
+        }
+        (total > 0).then_some(total)
+    };
+    total().ok_or_else(|| "expected a time such as 90s, 15m, 1h30m or 2d".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_added_up_from_the_largest_unit() {
+        for (text, seconds) in [
+            ("90", 90),
+            ("90s", 90),
+            ("15m", 900),
+            ("1h30m", 5_400),
+            ("2d", 172_800),
+            ("1w1d1h1m1s", 694_861),
+        ] {
+            assert_eq!(parse_duration(text), Ok(seconds), "{text}");
+        }
+        for text in [
+            "",
+            "0",
+            "m",
+            "1m1h",
+            "1m1m",
+            "1.5h",
+            "-1s",
+            "1é",
+            "99999999999999999999",
+        ] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+}

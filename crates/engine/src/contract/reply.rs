@@ -16,6 +16,8 @@ use crate::netdata::Sample;
 pub enum Source {
     /// A local Netdata.
     Netdata,
+    /// What the daemon recorded.
+    History,
 }
 
 impl Source {
@@ -23,6 +25,7 @@ impl Source {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Netdata => "netdata",
+            Self::History => "history",
         }
     }
 }

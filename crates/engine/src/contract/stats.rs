@@ -1,11 +1,15 @@
 //! `read`, action `stats`: how many connections there were, second by second.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::Setup;
 use super::fault::Fault;
 use super::reply::{Reply, Source};
 use super::request::{Fields, Request};
+use crate::failure::Failure;
+use crate::history::{self, Origin};
 use crate::netdata::{self, Sample};
 
 /// Seconds where the request says none.
@@ -30,13 +34,63 @@ impl<'a> Stats<'a> {
     }
 }
 
-/// Asks whoever keeps the counts.
+/// Asks whoever keeps the counts: Netdata, else what the daemon recorded.
 pub(super) fn read(request: &Request, setup: &Setup) -> Result<Reply, Fault> {
     let time = seconds(request)?;
     let netdata = &setup.config.netdata;
-    let samples = setup.inside(|| netdata::connections(netdata, time))??;
-    let note = format!("statistics from Netdata at {}", netdata.address);
-    Ok(Reply::stats(samples, Source::Netdata).with_note(note))
+    let failure = match setup.inside(|| netdata::connections(netdata, time))? {
+        Ok(samples) => {
+            let note = format!("statistics from Netdata at {}", netdata.address);
+            return Ok(Reply::stats(samples, Source::Netdata).with_note(note));
+        }
+        Err(failure) => failure,
+    };
+    let path = history::path(&setup.config.server.state);
+    match recorded(setup, &path, time)? {
+        Ok(samples) => {
+            let note = format!(
+                "statistics from our own history in {}, for there are none of Netdata's: {}",
+                path.display(),
+                failure.message
+            );
+            Ok(Reply::stats(samples, Source::History).with_note(note))
+        }
+        Err(reason) => Err(Failure::new(
+            failure.code,
+            format!("{}; nor of our own: {reason}", failure.message),
+            failure.hint,
+        )
+        .into()),
+    }
+}
+
+/// The counts of the last `seconds` seconds that the daemon recorded, the newest first, or why there
+/// are none.
+fn recorded(
+    setup: &Setup,
+    path: &Path,
+    seconds: u32,
+) -> Result<Result<Vec<Sample>, String>, Fault> {
+    let to = crate::now() / 1_000_000_000 + 1;
+    let (origin, counts) = match history::counts(path, to.saturating_sub(seconds.into()), to) {
+        Ok(found) => found,
+        Err(failure) => return Ok(Err(failure.message)),
+    };
+    if setup.inside(Origin::here)?.is_other_than(&origin) {
+        let reason = "what is recorded is another network namespace's";
+        return Ok(Err(reason.to_owned()));
+    }
+    let samples: Vec<_> = counts
+        .into_iter()
+        .rev()
+        .map(|(time, connections)| Sample(time, connections))
+        .collect();
+    if samples.is_empty() {
+        return Ok(Err(format!(
+            "nothing was recorded in the last {seconds} seconds; is the daemon running?"
+        )));
+    }
+    Ok(Ok(samples))
 }
 
 fn seconds(request: &Request) -> Result<u32, Fault> {

@@ -315,6 +315,12 @@ impl Live {
         troubles.into_iter().flatten().collect()
     }
 
+    /// Whether both threads that keep the table are at work.
+    pub fn is_kept(&self) -> bool {
+        let threads = self.threads();
+        !threads.is_empty() && !threads.iter().any(JoinHandle::is_finished)
+    }
+
     /// How long the last reading took.
     pub fn reading_time(&self) -> Duration {
         self.status().took

@@ -1,12 +1,16 @@
 //! `tracklight demo`: any subcommand on a small network of its own.
 
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::process::{Command, ExitCode, ExitStatus};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use engine::Failure;
 use netlab::Lab;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::cli::Global;
 use crate::exit::{Outcome, note};
@@ -60,8 +64,15 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
             started.elapsed()
         ));
     }
-    // An interrupt goes to the subcommand as well; we go on to take the network down.
-    ctrlc::set_handler(|| {}).map_err(|error| {
+    // The subcommand ends; we go on to take the network down.
+    ctrlc::set_handler(|| {
+        if let Some(child) = NonZeroU32::new(CHILD.load(Ordering::Acquire)) {
+            let child = Pid::from_raw(child.get().cast_signed());
+            // It may have ended by itself.
+            let _ = kill(child, Signal::SIGTERM);
+        }
+    })
+    .map_err(|error| {
         Failure::new(
             "signal",
             format!("cannot handle signals: {error}"),
@@ -83,7 +94,19 @@ fn subcommand(lab: &Lab, args: &Args) -> Result<ExitStatus, Failure> {
     if args.command.is_empty() {
         command.arg("list");
     }
-    command.args(&args.command).status().map_err(cannot_run)
+    command.args(&args.command);
+    wait_for(&mut command)
+}
+
+/// The subcommand's process, to be told when we are.
+static CHILD: AtomicU32 = AtomicU32::new(0);
+
+fn wait_for(command: &mut Command) -> Result<ExitStatus, Failure> {
+    let mut child = command.spawn().map_err(cannot_run)?;
+    CHILD.store(child.id(), Ordering::Release);
+    let status = child.wait().map_err(cannot_run);
+    CHILD.store(0, Ordering::Release);
+    status
 }
 
 /// The daemon keeps the gateway's table but listens where this machine's browsers are; what it keeps goes
@@ -100,6 +123,7 @@ fn serve(lab: &Lab, args: &Args, program: &Path) -> Result<ExitStatus, Failure> 
     if !says("--socket") {
         command.arg("--socket").arg(state.path().join("socket"));
     }
+    netlab::bind_to_us(&mut command);
     wait_for(&mut command)
 }
 

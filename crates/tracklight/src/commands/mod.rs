@@ -1,6 +1,7 @@
 //! One file a subcommand: flags in, action, output out.
 
 pub(crate) mod api;
+pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod count;
 pub(crate) mod create;
@@ -11,6 +12,7 @@ pub(crate) mod expect;
 pub(crate) mod flush;
 pub(crate) mod get;
 pub(crate) mod group;
+pub(crate) mod history;
 pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod protocols;
@@ -45,12 +47,14 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome, Failure> {
         Command::Group(args) => group::run(args, global),
         Command::Doctor(args) => doctor::run(args, global),
         Command::Stats(args) => stats::run(args, global),
+        Command::History(args) => history::run(args, global),
         Command::Query(args) => query::run(args, global),
         Command::Protocols(args) => protocols::run(args),
         Command::Expect(args) => expect::run(args, global),
         Command::Serve(args) => serve::run(args, global),
         Command::Token(args) => token::run(args, global),
         Command::Demo(args) => demo::run(args, global),
+        Command::Audit(args) => audit::run(args, global),
         Command::Api(args) => Ok(Outcome::Status(api::run(args, global))),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use engine::history::{Follower, History, Origin, Seen, Settings};
 use serde_json::{Value, json};
 use testkit::skip;
 
-use super::{Answer, Table, program, run, udp, until};
+use super::{Answer, Table, client_of, program, run, udp, until};
 
 const STATS: &str = r#"{"action": "stats", "time": 900}"#;
 
@@ -60,27 +61,184 @@ fn rows(answer: &Answer) -> Vec<(u64, u64)> {
         .collect()
 }
 
+impl Netdata {
+    /// A real one in the table's namespace, or a skip.
+    fn start(table: &Table, folder: &Folder) -> Option<Self> {
+        let script = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../scripts/netdata-for-tests"
+        );
+        let found = ["/usr/sbin/netdata", "/usr/bin/netdata"];
+        if !found.iter().any(|path| std::path::Path::new(path).exists()) {
+            skip("netdata is not installed: scripts/setup test");
+            return None;
+        }
+        let netdata = table
+            .namespace
+            .command(script)
+            .arg(&folder.0)
+            .arg("19999")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        Some(Self(netdata.unwrap()))
+    }
+}
+
+/// Our own recording of a table, in a folder, and a configuration that names it.
+struct Recording {
+    folder: Folder,
+    history: Arc<History>,
+    follower: Option<Follower>,
+}
+
+impl Recording {
+    fn start(table: &Table, name: &str) -> Self {
+        let folder = Folder::new(name);
+        let origin = table.namespace.run(Origin::here).unwrap();
+        let history = History::open(&folder.0, &Settings::default(), origin).unwrap();
+        let client = client_of(&table.namespace);
+        let follower = Follower::of(&history, move || {
+            let connections = client.global_stats().ok()?.entries?;
+            Some(Seen {
+                connections: connections.into(),
+                limit: None,
+                summary: None,
+                counters_ns: None,
+                kernel: None,
+            })
+        });
+        let follower = Some(follower.unwrap());
+        let recording = Self {
+            folder,
+            history,
+            follower,
+        };
+        let config = format!("[server]\nstate = '{}'\n", recording.folder.0.display());
+        std::fs::write(recording.config(), config).unwrap();
+        recording
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder.0.join("tracklight.toml")
+    }
+
+    /// Asks the program, with this folder.
+    fn read(&self, table: &Table) -> Answer {
+        let mut command = program(&table.namespace);
+        command.args(["api", "read", "--config"]).arg(self.config());
+        run(&mut command, STATS.as_bytes())
+    }
+
+    /// Waits for so many more seconds in the file.
+    fn wait_for(&self, seconds: u64) {
+        let now = || engine::now() / 1_000_000_000;
+        let ask = |from| engine::history::Ask {
+            from,
+            to: from + 1_000,
+            step: Some(1),
+            points: None,
+        };
+        let from = now() + 1;
+        until(
+            || {
+                let series = self.history.series(&ask(from));
+                series.map_or(0, |series| series.points.len() as u64)
+            },
+            |&found| found >= seconds,
+        );
+    }
+
+    /// Ends recording, as a daemon that is stopped.
+    fn stop(&mut self) {
+        self.follower = None;
+        self.history.close();
+    }
+}
+
+#[test]
+fn our_own_counts_are_those_of_debian_s_netdata() {
+    let Some(table) = Table::new() else { return };
+    let folder = Folder::new("netdata-beside");
+    let Some(netdata) = Netdata::start(&table, &folder) else {
+        return;
+    };
+    let theirs = || table.read(STATS);
+    until(theirs, |answer| answer.status == Some(0));
+    let mut recording = Recording::start(&table, "beside");
+    // Counts that stay for some seconds each: the two look at other moments of a second.
+    for step in 0..3u16 {
+        recording.wait_for(3);
+        table.create_all((0..200).map(|number| udp(step * 200 + number, 600)));
+    }
+    recording.wait_for(3);
+    let theirs = rows(&until(theirs, |answer| rows(answer).len() > 10));
+    drop(netdata);
+    let answer = recording.read(&table);
+    let ours = rows(&answer);
+    assert!(
+        ours.windows(2).all(|pair| pair[0].0 > pair[1].0),
+        "{ours:?}"
+    );
+    let note = format!(
+        "statistics from our own history in {}",
+        recording.folder.0.display()
+    );
+    assert!(answer.stderr.contains(&note), "{}", answer.stderr);
+    let at = |second: u64| {
+        let mut found = theirs.iter().filter(|(time, _)| *time == second);
+        found.next().map(|&(_, connections)| connections)
+    };
+    let (mut compared, mut equal) = (0, 0);
+    for &(second, connections) in &ours {
+        let (Some(before), Some(then), Some(after)) = (at(second - 1), at(second), at(second + 1))
+        else {
+            continue;
+        };
+        let near = before.min(then).min(after)..=before.max(then).max(after);
+        assert!(near.contains(&connections), "{second}: {ours:?} {theirs:?}");
+        compared += 1;
+        equal += u32::from(connections == then);
+    }
+    assert!(compared >= 8, "{ours:?} {theirs:?}");
+    assert!(equal * 2 > compared, "{ours:?} {theirs:?}");
+    recording.stop();
+}
+
+#[test]
+fn without_netdata_our_own_history_answers_in_the_same_shape() {
+    let Some(table) = Table::new() else { return };
+    table.create_all((0..7).map(|number| udp(number, 600)));
+    let mut recording = Recording::start(&table, "alone");
+    recording.wait_for(2);
+    let answer = recording.read(&table);
+    let found = rows(&answer);
+    // The question to Netdata is a connection too, though nobody answers.
+    assert!(found.len() >= 2, "{found:?}");
+    assert!((7..9).contains(&found[0].1), "{found:?}");
+    assert_eq!(found.last().unwrap().1, 7);
+    assert!(
+        found.windows(2).all(|pair| pair[0].0 > pair[1].0),
+        "{found:?}"
+    );
+    assert!(answer.stderr.contains(ADDRESS), "{}", answer.stderr);
+    // Also after the daemon has gone.
+    recording.stop();
+    assert!(rows(&recording.read(&table)).len() >= found.len());
+    // But not another namespace's.
+    let Some(other) = Table::new() else { return };
+    let body = recording.read(&other).failure("NoStatistics");
+    let message = body["message"].as_str().unwrap();
+    assert!(message.contains("another network namespace"), "{message}");
+}
+
 #[test]
 fn debian_s_netdata_answers_with_what_the_table_had() {
     let Some(table) = Table::new() else { return };
-    let script = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../scripts/netdata-for-tests"
-    );
-    let found = ["/usr/sbin/netdata", "/usr/bin/netdata"];
-    if !found.iter().any(|path| std::path::Path::new(path).exists()) {
-        return skip("netdata is not installed: scripts/setup test");
-    }
     let folder = Folder::new("netdata");
-    let netdata = table
-        .namespace
-        .command(script)
-        .arg(&folder.0)
-        .arg("19999")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let _netdata = Netdata(netdata.unwrap());
+    let Some(_netdata) = Netdata::start(&table, &folder) else {
+        return;
+    };
     // Every question is a connection over loopback too, so the table grows as we ask.
     let answered = |answer: &Answer| answer.status == Some(0);
     until(
@@ -126,6 +284,7 @@ fn without_netdata_the_answer_says_what_to_do() {
         message.contains(ADDRESS) && message.contains("start Netdata"),
         "{message}"
     );
+    assert!(message.contains("nor of our own: "), "{message}");
 }
 
 /// A server in the table's namespace that gives everybody the same answer, until it is dropped.

@@ -1,0 +1,287 @@
+//! What was recorded of a while, as points of a curve.
+
+use std::path::Path;
+
+use super::Settings;
+use super::origin::Origin;
+use super::point::Point;
+use super::read::Reader;
+use super::sample::Sample;
+use super::span::Span;
+use super::step::{Limits, Step};
+use crate::failure::Failure;
+
+/// Which while is wanted, and how fine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// From when, in seconds since the epoch. The first point begins where its step does, at or before it.
+    pub from: u64,
+    /// Until when, in seconds since the epoch, itself not.
+    pub to: u64,
+    /// How many seconds a point is of; `None` for the finest that was kept for so long.
+    pub step: Option<u64>,
+    /// How many points at most: coarser ones where there are more. Overrules the step.
+    pub points: Option<usize>,
+}
+
+/// What was recorded of a while.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Series {
+    /// From when, in seconds since the epoch: the begin of the first step.
+    pub from: u64,
+    /// Until when, in seconds since the epoch, itself not.
+    pub to: u64,
+    /// How many seconds a point is of.
+    pub step: u64,
+    /// From which rows the points were made.
+    pub rows: Step,
+    /// Whose table it is.
+    pub origin: Origin,
+    /// Rows that could not be read, and are not in any point.
+    pub unreadable: u64,
+    /// The points, the oldest first. Where nothing is known there is none.
+    pub points: Vec<Point>,
+}
+
+/// Lengths that a person can add up: the next one is taken where there would be too many points.
+const NICE: [u64; 18] = [
+    1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200,
+    86_400,
+];
+
+/// Points of one answer: a day of seconds, a week of ten, and what is held in memory for them is 100 MB.
+const MOST_POINTS: u64 = 100_000;
+
+/// Reads a while from a file, which a daemon may be writing.
+pub fn series(path: &Path, settings: &Settings, ask: &Ask) -> Result<Series, Failure> {
+    read(path, Limits::from(settings), ask, &[])
+}
+
+/// Connections of single seconds, the oldest first, and whose they are: what the contract wants, without
+/// the rest.
+pub(crate) fn counts(
+    path: &Path,
+    from: u64,
+    to: u64,
+) -> Result<(Origin, Vec<(u64, u64)>), Failure> {
+    let mut reader = Reader::open(path)?;
+    let mut counts = Vec::new();
+    reader.rows(Step::Second, from, to, |time, span| {
+        counts.push((time, span.connections));
+    })?;
+    Ok((reader.origin()?, counts))
+}
+
+/// What [`series`] does, with samples that are not in the file yet.
+pub(super) fn read(
+    path: &Path,
+    limits: Limits,
+    ask: &Ask,
+    waiting: &[Sample],
+) -> Result<Series, Failure> {
+    let (width, rows) = resolve(ask, limits, crate::now() / 1_000_000_000)?;
+    let mut reader = Reader::open(path)?;
+    let from = ask.from - ask.from % width;
+    let mut points = Points::new(width);
+    let mut next = from;
+    // Coarse rows, and what is not in them yet from the finer ones.
+    let mut step = Some(rows);
+    while let Some(now) = step {
+        let begin = next.max(from);
+        reader.rows(now, begin, ask.to, |time, span| {
+            points.add(time, span);
+        })?;
+        if let Some(last) = reader.last(now, ask.to)? {
+            next = next.max(last + now.seconds());
+        }
+        step = now.finer();
+    }
+    for sample in waiting {
+        if sample.time >= next && sample.time < ask.to {
+            points.add(sample.time, Span::from(sample));
+        }
+    }
+    Ok(Series {
+        from,
+        to: ask.to,
+        step: width,
+        rows,
+        origin: reader.origin()?,
+        unreadable: reader.unreadable,
+        points: points.done(),
+    })
+}
+
+/// How long a point is, and of which rows it is made.
+fn resolve(ask: &Ask, limits: Limits, now: u64) -> Result<(u64, Step), Failure> {
+    let usage = |message: String, hint: &str| Failure::new("usage", message, hint);
+    let length = ask.to.saturating_sub(ask.from);
+    if length == 0 {
+        return Err(usage(
+            "the while ends before it begins".to_owned(),
+            "the first moment must be before the last",
+        ));
+    }
+    if ask.step == Some(0) || ask.points == Some(0) {
+        return Err(usage(
+            "a step and a number of points are 1 at least".to_owned(),
+            "leave them out for what fits",
+        ));
+    }
+    let points = match (ask.points, ask.step) {
+        (Some(points), _) => Some((points as u64).min(MOST_POINTS)),
+        (None, None) => Some(MOST_POINTS),
+        (None, Some(_)) => None,
+    };
+    let fewest = points.map_or(1, |points| length.div_ceil(points).max(1));
+    let width = match ask.step {
+        Some(step) => step.max(round_up(fewest)),
+        None => {
+            let finest = Step::ALL
+                .into_iter()
+                .find(|&step| ask.from.saturating_add(limits.reach(step)) >= now)
+                .unwrap_or(Step::Minute);
+            round_up(fewest.max(finest.seconds()))
+        }
+    };
+    if length / width > MOST_POINTS {
+        return Err(usage(
+            format!("that would be {} points", length / width),
+            "ask for a longer step or a shorter while",
+        ));
+    }
+    let rows = Step::ALL
+        .into_iter()
+        .rev()
+        .find(|step| width % step.seconds() == 0);
+    Ok((width, rows.unwrap_or(Step::Second)))
+}
+
+fn round_up(seconds: u64) -> u64 {
+    const DAY: u64 = 86_400;
+    let nice = NICE.into_iter().find(|&nice| nice >= seconds);
+    nice.unwrap_or_else(|| seconds.div_ceil(DAY).saturating_mul(DAY))
+}
+
+/// Rows, in the order of their time, that become points.
+struct Points {
+    width: u64,
+    open: Option<(u64, Span)>,
+    done: Vec<Point>,
+}
+
+impl Points {
+    const fn new(width: u64) -> Self {
+        Self {
+            width,
+            open: None,
+            done: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, time: u64, span: Span) {
+        let begin = time - time % self.width;
+        match &mut self.open {
+            Some((open, sum)) if *open == begin => sum.add(&span),
+            open => {
+                if let Some((time, span)) = open.replace((begin, span)) {
+                    self.done.push(Point::new(time, &span));
+                }
+            }
+        }
+    }
+
+    fn done(mut self) -> Vec<Point> {
+        let last = self.open.take();
+        self.done
+            .extend(last.map(|(time, span)| Point::new(time, &span)));
+        self.done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+    const DAY: u64 = 86_400;
+
+    fn resolved(last: u64, step: Option<u64>, points: Option<usize>) -> (u64, Step) {
+        let limits = Limits::from(&Settings::default());
+        let ask = Ask {
+            from: NOW - last,
+            to: NOW,
+            step,
+            points,
+        };
+        resolve(&ask, limits, NOW).unwrap()
+    }
+
+    #[test]
+    fn the_finest_step_that_was_kept_for_so_long_is_taken() {
+        assert_eq!(resolved(900, None, None), (1, Step::Second));
+        assert_eq!(resolved(DAY, None, None), (1, Step::Second));
+        assert_eq!(resolved(DAY + 1, None, None), (10, Step::TenSeconds));
+        assert_eq!(resolved(7 * DAY, None, None), (10, Step::TenSeconds));
+        assert_eq!(resolved(8 * DAY, None, None), (60, Step::Minute));
+        assert_eq!(resolved(60 * DAY, None, None), (60, Step::Minute));
+        // A hundred thousand points are enough for any answer.
+        assert_eq!(resolved(800 * DAY, None, None), (900, Step::Minute));
+    }
+
+    #[test]
+    fn points_are_made_coarser_until_there_are_few_enough() {
+        assert_eq!(resolved(900, None, Some(2_000)), (1, Step::Second));
+        assert_eq!(resolved(900, None, Some(60)), (20, Step::TenSeconds));
+        assert_eq!(resolved(DAY, None, Some(2_000)), (60, Step::Minute));
+        assert_eq!(resolved(365 * DAY, None, Some(2_000)), (21_600, Step::Hour));
+        assert_eq!(
+            resolved(3_650 * DAY, None, Some(100)),
+            (37 * DAY, Step::Hour)
+        );
+        assert_eq!(resolved(900, Some(7), None), (7, Step::Second));
+        assert_eq!(resolved(900, Some(70), None), (70, Step::TenSeconds));
+        assert_eq!(resolved(900, Some(1), Some(90)), (10, Step::TenSeconds));
+    }
+
+    #[test]
+    fn what_cannot_be_asked_is_refused() {
+        let limits = Limits::from(&Settings::default());
+        let good = Ask {
+            from: NOW - 60,
+            to: NOW,
+            step: None,
+            points: None,
+        };
+        for bad in [
+            Ask {
+                to: NOW - 60,
+                ..good
+            },
+            Ask { to: 0, ..good },
+            Ask {
+                step: Some(0),
+                ..good
+            },
+            Ask {
+                points: Some(0),
+                ..good
+            },
+            Ask {
+                from: 0,
+                step: Some(1),
+                ..good
+            },
+        ] {
+            let failure = resolve(&bad, limits, NOW).unwrap_err();
+            assert_eq!(failure.code, "usage", "{bad:?}");
+        }
+        let all_in_one = Ask {
+            from: 0,
+            to: u64::MAX,
+            points: Some(1),
+            ..good
+        };
+        assert_eq!(resolve(&all_in_one, limits, NOW).unwrap().0, u64::MAX);
+    }
+}

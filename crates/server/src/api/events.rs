@@ -1,0 +1,124 @@
+//! `/api/v1/events`: births, changes and deaths as they happen.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use engine::Query;
+use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+use utoipa::IntoParams;
+
+use super::error::{ErrorBody, Fault};
+use super::extract::{FromGiven, Given, Params, Seer};
+use super::ring::{Ring, Taken};
+use super::sse::{self, Frames, Gone, HEARTBEAT, frame};
+use crate::app::App;
+
+/// Which events.
+#[derive(Clone, Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct EventParams {
+    /// Selects connections; all without it.
+    query: Option<String>,
+    /// The id of the last event that was seen, as the header `Last-Event-ID`.
+    #[param(minimum = 0)]
+    last_event_id: Option<u64>,
+}
+
+impl FromGiven for EventParams {
+    const NAMES: &'static [&'static str] = &["query", "last_event_id"];
+
+    fn from_given(given: &mut Given) -> Result<Self, Fault> {
+        Ok(Self {
+            query: given.text("query"),
+            last_event_id: given.number("last_event_id", 0..=u64::MAX)?,
+        })
+    }
+}
+
+/// Births (`new`), changes (`update`) and deaths (`destroy`) of connections that a query selects, as server-sent
+/// events. Each has an id; who comes back with the last one (`Last-Event-ID`) is told what happened since, or, by an
+/// event `gap`, that some of it is not remembered. `lost` says that the kernel could not hand over events. Who reads
+/// too slowly gets `too-slow` and is let go.
+#[utoipa::path(get, path = "/api/v1/events", tag = "streams", params(EventParams),
+    responses(
+        (status = 200, description = "Events, without end", body = String, content_type = "text/event-stream"),
+        (status = 400, description = "A parameter or the query is wrong", body = ErrorBody),
+        (status = 503, description = "Too many listen", body = ErrorBody),
+    ))]
+pub async fn events(
+    State(app): State<Arc<App>>,
+    _: Seer,
+    Params(params): Params<EventParams>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let query = app.query(&params.query.unwrap_or_default())?;
+    let header = headers.get("last-event-id");
+    let header = header.and_then(|value| value.to_str().ok()?.parse().ok());
+    let last = header.or(params.last_event_id);
+    let permit = app.api.work.listener()?;
+    let ring = app.api.events.ring(&app);
+    let (frames, response) = sse::open();
+    tokio::spawn(async move {
+        // The reader is gone, or was let go.
+        let _over = tell(&ring, &frames, &query, last, permit).await;
+    });
+    Ok(response)
+}
+
+async fn tell(
+    ring: &Ring,
+    frames: &Frames,
+    query: &Query,
+    last: Option<u64>,
+    _permit: OwnedSemaphorePermit,
+) -> Result<(), Gone> {
+    let mut changes = ring.changes();
+    let mut next = match last {
+        None => ring.next(),
+        Some(last) => {
+            let (next, gap) = ring.resume(last);
+            if let Some(missed) = gap {
+                let data = json!({ "missed": missed }).to_string();
+                frames.send(frame("gap", None, data.as_bytes())).await?;
+            }
+            next
+        }
+    };
+    loop {
+        changes.borrow_and_update();
+        match ring.take(next, query) {
+            Taken::Some { bytes, after } => {
+                next = after;
+                if !bytes.is_empty() {
+                    frames.send(bytes).await?;
+                }
+                continue;
+            }
+            Taken::TooSlow => {
+                let data = json!({
+                    "code": "too-slow",
+                    "message": "events came faster than they were read",
+                    "hint": "come back with Last-Event-ID, or narrow the query",
+                });
+                return frames
+                    .send(frame("too-slow", None, data.to_string().as_bytes()))
+                    .await;
+            }
+            Taken::Closed => return Ok(()),
+            Taken::Nothing => {}
+        }
+        tokio::select! {
+            () = frames.gone() => return Ok(()),
+            waited = timeout(HEARTBEAT, changes.changed()) => match waited {
+                Ok(Ok(())) => {}
+                // The table is kept no more.
+                Ok(Err(_)) => return Ok(()),
+                Err(_) => frames.heartbeat().await?,
+            },
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Pages that somebody watches: each is computed once a second for all who watch the same.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use engine::live::PageRequest;
+use engine::marks::Marks;
+use engine::{Failure, Query};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::connections::sort_by;
+use super::error::Fault;
+use super::shape::Summary;
+use super::shot::{Asked, Shot};
+use super::sse::frame;
+use crate::app::App;
+
+/// Between two looks at the table.
+const TICK: Duration = Duration::from_secs(1);
+/// A look rests for so many times of what it took.
+const REST: u32 = 4;
+/// How many different pages are watched.
+const MOST_VIEWS: usize = 64;
+
+/// All pages that are watched, and the summary.
+#[derive(Default)]
+pub struct Views(Mutex<Watched>);
+
+#[derive(Default)]
+struct Watched {
+    pages: HashMap<Asked, watch::Sender<Option<Arc<Shot>>>>,
+    summary: Option<watch::Sender<Bytes>>,
+}
+
+/// The page of one who watches.
+pub struct Subscription(watch::Receiver<Option<Arc<Shot>>>);
+
+/// The summaries of one who watches.
+pub struct Summaries(watch::Receiver<Bytes>);
+
+impl Subscription {
+    /// The newest page that was not given yet; `None` at the end.
+    pub async fn next(&mut self) -> Option<Arc<Shot>> {
+        loop {
+            self.0.changed().await.ok()?;
+            if let Some(shot) = self.0.borrow_and_update().clone() {
+                return Some(shot);
+            }
+        }
+    }
+}
+
+impl Summaries {
+    /// The newest summary that was not given yet; `None` at the end.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            self.0.changed().await.ok()?;
+            let summary = self.0.borrow_and_update().clone();
+            if !summary.is_empty() {
+                return Some(summary);
+            }
+        }
+    }
+}
+
+impl Views {
+    fn watched(&self) -> MutexGuard<'_, Watched> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Watches a page, with all others who watch the same.
+    pub fn subscribe(
+        &self,
+        app: &Arc<App>,
+        asked: Asked,
+        query: Query,
+    ) -> Result<Subscription, Fault> {
+        let mut watched = self.watched();
+        if let Some(page) = watched.pages.get(&asked) {
+            let mut receiver = page.subscribe();
+            // What is there already is new to this one.
+            receiver.mark_changed();
+            return Ok(Subscription(receiver));
+        }
+        if watched.pages.len() >= MOST_VIEWS {
+            return Err(Fault::too_busy());
+        }
+        let request = PageRequest {
+            query,
+            sort: asked.sort.as_deref().map(sort_by).transpose()?,
+            reverse: asked.reverse,
+            limit: asked.limit as usize,
+            offset: asked.offset as usize,
+            cursor: None,
+        };
+        let (sender, receiver) = watch::channel(None);
+        watched.pages.insert(asked.clone(), sender);
+        drop(watched);
+        tokio::spawn(look(Arc::clone(app), asked, request));
+        Ok(Subscription(receiver))
+    }
+
+    /// Watches the summary, with all others who do.
+    pub fn summaries(&self, app: &Arc<App>) -> Summaries {
+        let mut watched = self.watched();
+        if let Some(summary) = &watched.summary {
+            let mut receiver = summary.subscribe();
+            receiver.mark_changed();
+            return Summaries(receiver);
+        }
+        let (sender, receiver) = watch::channel(Bytes::new());
+        watched.summary = Some(sender);
+        drop(watched);
+        tokio::spawn(sum(Arc::clone(app)));
+        Summaries(receiver)
+    }
+
+    /// Gives a page to all who watch it; `false` where nobody does any more.
+    fn show(&self, asked: &Asked, shot: Arc<Shot>) -> bool {
+        let mut watched = self.watched();
+        let Some(page) = watched.pages.get(asked) else {
+            return false;
+        };
+        if page.receiver_count() == 0 {
+            watched.pages.remove(asked);
+            return false;
+        }
+        page.send_replace(Some(shot));
+        true
+    }
+
+    /// Whether somebody watches a page; else it is forgotten.
+    fn is_watched(&self, asked: &Asked) -> bool {
+        let mut watched = self.watched();
+        let is_watched = watched
+            .pages
+            .get(asked)
+            .is_some_and(|page| page.receiver_count() > 0);
+        if !is_watched {
+            watched.pages.remove(asked);
+        }
+        is_watched
+    }
+
+    fn show_summary(&self, summary: Bytes) -> bool {
+        let mut watched = self.watched();
+        let Some(sender) = watched
+            .summary
+            .as_ref()
+            .filter(|sender| sender.receiver_count() > 0)
+        else {
+            watched.summary = None;
+            return false;
+        };
+        sender.send_replace(summary);
+        true
+    }
+}
+
+/// Computes a page again and again, as long as somebody watches it.
+async fn look(app: Arc<App>, asked: Asked, request: PageRequest) {
+    let request = Arc::new(request);
+    let mut last: Option<Arc<Shot>> = None;
+    loop {
+        let (state, request, before) = (Arc::clone(&app), Arc::clone(&request), last.clone());
+        let begun = Instant::now();
+        let shot = app.api.work.run(move || {
+            let page = state.live.page(&request)?;
+            let marks = Marks::new(&state.settings().config.marks);
+            Ok::<_, Failure>(Shot::of(page, before.as_deref(), &marks))
+        });
+        // Where too much is under way, the next second will do.
+        let goes_on = match shot.await {
+            Ok(shot) => {
+                let shot = Arc::new(shot);
+                last = Some(Arc::clone(&shot));
+                app.api.views.show(&asked, shot)
+            }
+            Err(_) => app.api.views.is_watched(&asked),
+        };
+        if !goes_on {
+            return;
+        }
+        let took = begun.elapsed();
+        sleep(TICK.saturating_sub(took).max(took * REST)).await;
+    }
+}
+
+/// Sums the table up each second, as long as somebody watches.
+async fn sum(app: Arc<App>) {
+    // The counters are read more often meanwhile.
+    let _looking = app.live.look();
+    loop {
+        let state = Arc::clone(&app);
+        let summary = tokio::task::spawn_blocking(move || {
+            serde_json::to_vec(&Summary::of(&state.live)).unwrap_or_default()
+        });
+        let Ok(summary) = summary.await else { return };
+        if !app.api.views.show_summary(frame("summary", None, &summary)) {
+            return;
+        }
+        sleep(TICK).await;
+    }
+}
