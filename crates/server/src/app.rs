@@ -1,12 +1,15 @@
 //! What every request works with.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use engine::history::History;
 use engine::live::Live;
 use engine::{Config, Failure, Query, Way};
 use query::Vocabulary;
 
 use crate::api::Api;
+use crate::audit::Audit;
+use crate::watch::Watch;
 
 /// What every request works with. One for the life of the daemon.
 pub struct App {
@@ -18,6 +21,10 @@ pub struct App {
     pub namespace: Option<String>,
     /// What the API keeps between requests.
     pub api: Api,
+    /// What was found wrong last.
+    pub watch: Watch,
+    history: OnceLock<Arc<History>>,
+    audit: OnceLock<Audit>,
     settings: RwLock<Arc<Settings>>,
 }
 
@@ -37,8 +44,31 @@ impl App {
             way,
             namespace,
             api: Api::default(),
+            watch: Watch::default(),
+            history: OnceLock::new(),
+            audit: OnceLock::new(),
             settings: RwLock::new(Arc::new(settings)),
         }
+    }
+
+    /// What is recorded, if anything is.
+    pub fn history(&self) -> Option<&Arc<History>> {
+        self.history.get()
+    }
+
+    /// Where changes are written down, if anywhere.
+    pub fn audit(&self) -> Option<&Audit> {
+        self.audit.get()
+    }
+
+    /// Records from now on; the first one that is said holds.
+    pub fn set_history(&self, history: Arc<History>) {
+        let _ = self.history.set(history);
+    }
+
+    /// Writes changes down from now on; the first one that is said holds.
+    pub fn set_audit(&self, audit: Audit) {
+        let _ = self.audit.set(audit);
     }
 
     /// The settings as they are now.

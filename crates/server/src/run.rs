@@ -10,7 +10,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
+use axum::response::Redirect;
+use axum::routing::get;
 use ctnetlink::Namespace;
+use engine::health::Severity;
+use engine::history::{Follower, History, Origin};
 use engine::live::Live;
 use engine::{Config, Failure, Way, vocabulary};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -20,9 +24,11 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::app::{App, Settings};
+use crate::audit::Audit;
 use crate::gate::{self, Gate, Tokens};
 use crate::listen::{self, Limits, Listeners, Tls};
 use crate::who::Role;
+use crate::{api, metrics};
 
 /// What the daemon is started with.
 pub struct Options {
@@ -94,6 +100,8 @@ pub fn run(options: Options, tell: &dyn Fn(&str)) -> Result<(), Failure> {
         options.namespace.clone(),
         settings,
     ));
+    app.set_audit(Audit::open(&app.settings().config.server.state)?);
+    let _recording = record(&app)?;
     let router = router(&app, &gate);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -103,12 +111,14 @@ pub fn run(options: Options, tell: &dyn Fn(&str)) -> Result<(), Failure> {
     let served = runtime.block_on(async {
         let (end, ended) = watch::channel(false);
         let signals = Signals::new()?;
+        let watching = tokio::spawn(crate::watch::watch(Arc::clone(&app)));
         let serving = listen::serve(listeners, router, tls.clone(), Limits::default(), ended);
         let serving = tokio::spawn(serving);
         signals
             .wait(|| reload(&options, &app, &gate, tls.as_deref()))
             .await;
         let _ = end.send(true);
+        watching.abort();
         // Streams end when their feeds do.
         tokio::task::spawn_blocking(move || live.close());
         match serving.await {
@@ -120,9 +130,63 @@ pub fn run(options: Options, tell: &dyn Fn(&str)) -> Result<(), Failure> {
     served
 }
 
+/// Begins to record the table, if that is wanted; until the value is dropped.
+fn record(app: &Arc<App>) -> Result<Option<Recording>, Failure> {
+    let settings = app.settings();
+    if !settings.config.history.enabled {
+        return Ok(None);
+    }
+    let namespace = app.namespace.as_deref().map(Namespace::parse).transpose()?;
+    let origin = match namespace {
+        Some(namespace) => namespace.run(|| Ok(Origin::here()))?,
+        None => Origin::here(),
+    };
+    let cannot = |error| failed("cannot begin to record", &error);
+    let history = History::open(
+        &settings.config.server.state,
+        &settings.config.history,
+        origin,
+    )
+    .map_err(cannot)?;
+    let follower = Follower::of_live(&history, Arc::clone(&app.live)).map_err(cannot)?;
+    app.set_history(Arc::clone(&history));
+    Ok(Some(Recording {
+        follower: Some(follower),
+        history,
+    }))
+}
+
+/// While it lives, the table is recorded.
+struct Recording {
+    follower: Option<Follower>,
+    history: Arc<History>,
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        drop(self.follower.take());
+        self.history.close();
+    }
+}
+
 /// All that is answered, behind the gate.
-fn router(_app: &Arc<App>, gate: &Arc<Gate>) -> Router {
+fn router(app: &Arc<App>, gate: &Arc<Gate>) -> Router {
+    let findings = Arc::new(|app: &App| {
+        let report = app.watch.report()?;
+        let severities = [
+            ("info", Severity::Info),
+            ("notice", Severity::Notice),
+            ("warning", Severity::Warning),
+            ("critical", Severity::Critical),
+        ];
+        let count = |(name, severity)| (name, report.count(severity) as u64);
+        Some(severities.into_iter().map(count).collect())
+    });
     Router::new()
+        .merge(api::routes())
+        .merge(metrics::routes_with(findings))
+        .route("/", get(|| async { Redirect::to("/api/docs/") }))
+        .with_state(Arc::clone(app))
         .merge(gate::routes(Arc::clone(gate)))
         .layer(from_fn_with_state(Arc::clone(gate), gate::check))
         .layer(RequestBodyLimitLayer::new(BODY))

@@ -20,6 +20,7 @@ use crate::who::{Role, Who};
 pub use attempts::Attempts;
 pub use sessions::Sessions;
 pub use signin::routes;
+pub(crate) use tokens::random;
 pub use tokens::{LINK, Token, Tokens};
 
 /// The cookie of a browser's session. Over TLS its name says that it came so.
