@@ -14,7 +14,7 @@ help: ## this text
 	@printf 'Tracklight: the connections of a Linux firewall.\n\n'
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## install what is missing, build, and list this machine's connections
+run: ## install what is missing, build, and serve this machine's connections until Ctrl-C
 	@scripts/setup run
 	@$(MAKE) --no-print-directory build
 	@scripts/run

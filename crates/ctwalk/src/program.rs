@@ -146,7 +146,7 @@ impl Program {
     }
 
     /// The records of the last run in a slot.
-    pub(crate) fn records(&self, slot: &Slot, used: u32) -> &[u8] {
+    pub(crate) fn records<'a>(&'a self, slot: &'a Slot, used: u32) -> &'a [u8] {
         let used = (used as usize).min(REGION);
         // SAFETY: the region is inside of the mapping, for there are as many as slots. It is
         // written by runs in this slot only, which borrow the slot mutably, and by no other

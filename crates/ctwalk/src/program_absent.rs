@@ -35,7 +35,7 @@ impl Program {
         match *self {}
     }
 
-    pub(crate) const fn records(&self, _slot: &Slot, _used: u32) -> &[u8] {
+    pub(crate) const fn records<'a>(&'a self, _slot: &'a Slot, _used: u32) -> &'a [u8] {
         match *self {}
     }
 }

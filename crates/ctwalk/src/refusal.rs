@@ -87,6 +87,15 @@ impl Refusal {
         }
     }
 
+    /// Whether the next walk would be refused as well: not where it was about single entries, a table
+    /// that was being resized, or a system call.
+    pub const fn is_lasting(&self) -> bool {
+        !matches!(
+            self,
+            Self::Busy | Self::Table | Self::Ids | Self::Disagrees(_) | Self::System { .. }
+        )
+    }
+
     /// What would help, where anything would.
     pub const fn hint(&self) -> Option<&'static str> {
         Some(match self {

@@ -94,7 +94,16 @@ impl Walker {
                 .run(|| Ok(program.namespace()))
                 .map_err(|error| enter(&error))??
         };
-        let table = locate::table(&program, buckets)?;
+        let until = Instant::now() + PATIENCE;
+        let table = loop {
+            match locate::table(&program, buckets) {
+                // In the middle of a resize no table is whole.
+                Err(Refusal::Table) if Instant::now() < until => {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                found => break found?,
+            }
+        };
         Ok(Self {
             inner: Arc::new(Inner {
                 net,
@@ -127,6 +136,8 @@ impl Walker {
         if self.inner.is_walking.swap(true, Ordering::Acquire) {
             return Err(Refusal::Busy);
         }
+        // What a walk that was given up could not compare is not this one's.
+        let _of_another = self.inner.settle();
         let mut slots = self.inner.slots.lock();
         let slots = slots.as_mut().unwrap_or_else(|poison| poison.get_mut());
         Ok(std::mem::take(slots))

@@ -3,6 +3,10 @@
 //! What it does not say is as in `packaging/tracklight.toml`, which lists every setting with its
 //! default. A setting that is not known is an error: it would be a mistake that nobody notices.
 
+mod contradictions;
+mod meant;
+mod show;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
@@ -30,7 +34,7 @@ const SIZE_LIMIT: u64 = 1 << 20;
 const HINT: &str = "correct the file; packaging/tracklight.toml shows every setting";
 
 /// All settings.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Config {
     /// Where the counts of connections are recorded.
     pub netdata: Netdata,
@@ -91,7 +95,7 @@ pub struct Netdata {
 }
 
 /// Which bits of a mark hold what.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Marks {
     /// Traffic-shaping class.
     pub class: Field,
@@ -126,11 +130,16 @@ pub struct Applications {
 pub struct Number(pub u32);
 
 impl Config {
+    /// The file that is named by a flag, else by the environment; `None` for the default one.
+    pub fn named(flag: Option<&Path>) -> Option<PathBuf> {
+        let variable = std::env::var_os(VARIABLE).filter(|value| !value.is_empty());
+        flag.map(Path::to_owned).or(variable.map(PathBuf::from))
+    }
+
     /// Reads the file that is named by a flag, else by the environment, else the default one. Only
     /// the default one may be missing.
     pub fn load(flag: Option<&Path>) -> Result<Self, Failure> {
-        let variable = std::env::var_os(VARIABLE).filter(|value| !value.is_empty());
-        match flag.map(Path::to_owned).or(variable.map(PathBuf::from)) {
+        match Self::named(flag) {
             Some(path) => Self::read(&path)?.ok_or_else(|| {
                 Failure::new(
                     "configuration",
@@ -180,8 +189,10 @@ impl Config {
                 HINT,
             )
         };
-        let written: Written = toml::from_str(text)
-            .map_err(|error| failed(error.span().map(|span| span.start), error.message()))?;
+        let written: Written = toml::from_str(text).map_err(|error| {
+            let place = error.span().map(|span| span.start);
+            failed(place, &meant::explain(error.message()))
+        })?;
         let mut config = Self {
             netdata: written.netdata,
             live: written.live,
@@ -207,6 +218,9 @@ impl Config {
             written
                 .apply(field)
                 .map_err(|(offset, message)| failed(Some(offset), &message))?;
+        }
+        if let Some((place, message)) = contradictions::find(&config, text) {
+            return Err(failed(place, &message));
         }
         Ok(config)
     }
@@ -480,7 +494,7 @@ mod tests {
         let mistakes = [
             (
                 "[marks.class]\nshfit = 3",
-                "tracklight.toml, line 2: unknown field `shfit`",
+                "tracklight.toml, line 2: unknown setting `shfit`: did you mean `shift`?",
             ),
             (
                 "\n\n[netdata]\naddress = 'nowhere'",
@@ -489,7 +503,7 @@ mod tests {
             ("[marks.application]\nlist = 7", "tracklight.toml, line 2: "),
             (
                 "[marks.application]\nfile = ''",
-                "tracklight.toml, line 2: unknown field `file`",
+                "tracklight.toml, line 2: unknown setting `file`; there are shift, mask, names, list",
             ),
             (
                 "[marks.class]\nmask = 0xf\n[marks.class.names]\n16 = 'x'",

@@ -1,6 +1,7 @@
 //! The kernel's table of one network namespace, read in the faster of two ways: by a BPF program
 //! that walks it, or over netlink.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use ctnetlink::{Client, DumpRequest, Entry, Namespace, Table};
@@ -39,8 +40,13 @@ pub struct Kernel {
     walker: OnceLock<Result<Walker, Refusal>>,
     /// Why no walk is tried any more.
     distrust: Mutex<Option<Refusal>>,
+    /// How often one failed for a reason that may pass.
+    failed: AtomicU32,
     last: Mutex<Reading>,
 }
+
+/// How often a walk may fail for a reason that may pass, before none is tried any more.
+const MOST_FAILED: u32 = 3;
 
 /// What loading the program and finding the table costs, in nanoseconds.
 const OPENING: u64 = 30_000_000;
@@ -62,6 +68,7 @@ impl Kernel {
             way,
             walker: OnceLock::new(),
             distrust: Mutex::default(),
+            failed: AtomicU32::new(0),
             last: Mutex::new(Reading {
                 by: "netlink",
                 because: None,
@@ -133,12 +140,14 @@ impl Kernel {
         Ok(folded)
     }
 
-    /// Notes why the table is read over netlink; an error where it must not be. What a walk refused
-    /// once it will refuse again.
+    /// Notes why the table is read over netlink; an error where it must not be. What lasts is not tried
+    /// again, nor what failed too often.
     pub(crate) fn without_walk(&self, because: Because) -> Result<(), Failure> {
         if let Because::Refused(refusal) = &because
             // Another walk is over soon.
             && *refusal != Refusal::Busy
+            && (refusal.is_lasting()
+                || self.failed.fetch_add(1, Ordering::Relaxed) + 1 >= MOST_FAILED)
         {
             *self.distrust.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal.clone());
         }

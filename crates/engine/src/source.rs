@@ -102,6 +102,7 @@ impl Source {
                 if matches!(because, Because::Gaps) && !kernel.is_auto() {
                     return Ok(outcome);
                 }
+                let has_gaps = matches!(because, Because::Gaps);
                 kernel.without_walk(because)?;
                 let given = walk.into_given();
                 let mut rest = kernel.dump(table, query)?;
@@ -112,7 +113,7 @@ impl Source {
                         each(entry)
                     }
                 })?;
-                Ok(rest.outcome())
+                Ok(but_for(has_gaps, rest.outcome()))
             }
             _ => Ok(outcome),
         }
@@ -130,6 +131,7 @@ impl Source {
         merge: impl Fn(&mut S, S),
     ) -> Result<Folded<S>, Failure> {
         let Wanted { table, query, .. } = *wanted;
+        let mut has_gaps = false;
         if let Self::Kernel(kernel) = self {
             match kernel.fold(wanted, &mut progress, &fresh, &step) {
                 Ok((states, outcome)) => {
@@ -143,7 +145,10 @@ impl Source {
                         outcome: walked(outcome),
                     });
                 }
-                Err(because) => kernel.without_walk(because)?,
+                Err(because) => {
+                    has_gaps = matches!(because, Because::Gaps);
+                    kernel.without_walk(because)?;
+                }
             }
         }
         let mut attempt = 1;
@@ -164,7 +169,7 @@ impl Source {
                 return Ok(Folded {
                     value: state,
                     below: 0,
-                    outcome: entries.outcome(),
+                    outcome: but_for(has_gaps, entries.outcome()),
                 });
             }
             attempt += 1;
@@ -271,6 +276,15 @@ impl Entries {
                 fallbacks: 0,
             },
         }
+    }
+}
+
+/// Where the table was resized so often that a walk had gaps, a dump may have some too, and not notice:
+/// it knows by the number of buckets at its begin and end, which may be the same again.
+fn but_for(has_gaps: bool, outcome: DumpOutcome) -> DumpOutcome {
+    DumpOutcome {
+        complete: outcome.complete && !has_gaps,
+        ..outcome
     }
 }
 

@@ -1,12 +1,16 @@
 //! What every request works with.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use ctnetlink::Namespace;
+use engine::history::History;
 use engine::live::Live;
 use engine::{Config, Failure, Query, Way};
 use query::Vocabulary;
 
 use crate::api::Api;
+use crate::audit::Audit;
+use crate::watch::Watch;
 
 /// What every request works with. One for the life of the daemon.
 pub struct App {
@@ -18,6 +22,12 @@ pub struct App {
     pub namespace: Option<String>,
     /// What the API keeps between requests.
     pub api: Api,
+    /// What was found wrong last.
+    pub watch: Watch,
+    /// The namespace itself, where its name may not be opened later.
+    opened: OnceLock<Namespace>,
+    history: OnceLock<Arc<History>>,
+    audit: OnceLock<Audit>,
     settings: RwLock<Arc<Settings>>,
 }
 
@@ -37,8 +47,46 @@ impl App {
             way,
             namespace,
             api: Api::default(),
+            watch: Watch::default(),
+            opened: OnceLock::new(),
+            history: OnceLock::new(),
+            audit: OnceLock::new(),
             settings: RwLock::new(Arc::new(settings)),
         }
+    }
+
+    /// The namespace whose table it is; `None` for the daemon's own.
+    pub fn table_namespace(&self) -> Result<Option<Namespace>, Failure> {
+        Ok(match (self.opened.get(), &self.namespace) {
+            (Some(opened), _) => Some(opened.try_clone()?),
+            (None, Some(name)) => Some(Namespace::parse(name)?),
+            (None, None) => None,
+        })
+    }
+
+    /// The namespace that was opened; only the first one given counts.
+    pub fn set_table_namespace(&self, namespace: Namespace) {
+        let _is_set_already = self.opened.set(namespace);
+    }
+
+    /// What is recorded, if anything is.
+    pub fn history(&self) -> Option<&Arc<History>> {
+        self.history.get()
+    }
+
+    /// Where changes are written down, if anywhere.
+    pub fn audit(&self) -> Option<&Audit> {
+        self.audit.get()
+    }
+
+    /// Records from now on; the first one that is said holds.
+    pub fn set_history(&self, history: Arc<History>) {
+        let _ = self.history.set(history);
+    }
+
+    /// Writes changes down from now on; the first one that is said holds.
+    pub fn set_audit(&self, audit: Audit) {
+        let _ = self.audit.set(audit);
     }
 
     /// The settings as they are now.

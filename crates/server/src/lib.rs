@@ -3,10 +3,13 @@
 pub mod api;
 pub mod app;
 pub mod audit;
+pub mod confine;
 pub mod gate;
 pub mod listen;
 pub mod metrics;
+pub mod notify;
 pub mod run;
+pub mod watch;
 pub mod who;
 
 pub use app::App;

@@ -3,14 +3,18 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
+use axum::response::Redirect;
+use axum::routing::get;
 use ctnetlink::Namespace;
+use engine::health::Severity;
+use engine::history::{Follower, History, Origin};
 use engine::live::Live;
 use engine::{Config, Failure, Way, vocabulary};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -20,9 +24,11 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::app::{App, Settings};
+use crate::audit::Audit;
 use crate::gate::{self, Gate, Tokens};
 use crate::listen::{self, Limits, Listeners, Tls};
 use crate::who::Role;
+use crate::{api, confine, metrics, notify};
 
 /// What the daemon is started with.
 pub struct Options {
@@ -30,6 +36,8 @@ pub struct Options {
     pub namespace: Option<String>,
     /// In which way the table is read.
     pub way: Way,
+    /// The configuration file, if one is named.
+    pub file: Option<PathBuf>,
     /// Gives the configuration, with flags and environment over it: at the start and on SIGHUP.
     pub load: Box<dyn Fn() -> Result<Config, Failure> + Send + Sync>,
     /// Whether a sign-in link is printed even if this is not the first start.
@@ -40,8 +48,8 @@ pub struct Options {
 const FIRST: &str = "admin";
 /// How long an answer may take to begin.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The longest body of a request.
-const BODY: usize = 1 << 20;
+/// The longest body of somebody who signs in.
+const BODY: usize = 64 << 10;
 
 /// Runs until SIGTERM or SIGINT. `tell` is given what a person should see.
 pub fn run(options: Options, tell: &dyn Fn(&str)) -> Result<(), Failure> {
@@ -51,8 +59,15 @@ pub fn run(options: Options, tell: &dyn Fn(&str)) -> Result<(), Failure> {
     let is_first = tokens.list()?.is_empty();
     let tls = Tls::open(&config.server)?.map(Arc::new);
     let listeners = Listeners::open(&config.server)?;
-    let namespace = |name: &Option<String>| name.as_deref().map(Namespace::parse).transpose();
-    let live = Live::open(namespace(&options.namespace)?, options.way, &config.live)?;
+    // Some names of it cannot be opened with fewer capabilities.
+    let namespace = options
+        .namespace
+        .as_deref()
+        .map(Namespace::parse)
+        .transpose()?;
+    confine_to(&options, &config)?;
+    let clone = || namespace.as_ref().map(Namespace::try_clone).transpose();
+    let live = Live::open(clone()?, options.way, &config.live)?;
 
     if is_first {
         // Nobody sees its secret: the link signs in, and `tracklight token add` makes others.
@@ -85,7 +100,7 @@ pub fn run(options: Options, tell: &dyn Fn(&str)) -> Result<(), Failure> {
 
     let gate = Arc::new(Gate::new(tokens, &config.server, own_uid()));
     let settings = Settings {
-        vocabulary: vocabulary(&config, namespace(&options.namespace)?),
+        vocabulary: vocabulary(&config, clone()?),
         config,
     };
     let app = Arc::new(App::new(
@@ -94,6 +109,11 @@ pub fn run(options: Options, tell: &dyn Fn(&str)) -> Result<(), Failure> {
         options.namespace.clone(),
         settings,
     ));
+    if let Some(namespace) = clone()? {
+        app.set_table_namespace(namespace);
+    }
+    app.set_audit(Audit::open(&app.settings().config.server.state)?);
+    let _recording = record(&app)?;
     let router = router(&app, &gate);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -103,13 +123,27 @@ pub fn run(options: Options, tell: &dyn Fn(&str)) -> Result<(), Failure> {
     let served = runtime.block_on(async {
         let (end, ended) = watch::channel(false);
         let signals = Signals::new()?;
+        let watching = tokio::spawn(crate::watch::watch(Arc::clone(&app)));
         let serving = listen::serve(listeners, router, tls.clone(), Limits::default(), ended);
         let serving = tokio::spawn(serving);
+        notify::ready("keeps the table");
+        let pinging = notify::interval().map(|every| tokio::spawn(ping(Arc::clone(&app), every)));
         signals
-            .wait(|| reload(&options, &app, &gate, tls.as_deref()))
+            .wait(|| {
+                notify::reloading();
+                let reloaded = reload(&options, &app, &gate, tls.as_deref());
+                notify::ready("keeps the table");
+                reloaded
+            })
             .await;
+        notify::stopping();
         let _ = end.send(true);
+        watching.abort();
+        if let Some(pinging) = pinging {
+            pinging.abort();
+        }
         // Streams end when their feeds do.
+        app.api.close();
         tokio::task::spawn_blocking(move || live.close());
         match serving.await {
             Ok(served) => served.map_err(|error| failed("cannot listen", &error)),
@@ -120,12 +154,101 @@ pub fn run(options: Options, tell: &dyn Fn(&str)) -> Result<(), Failure> {
     served
 }
 
+/// Gives up what is not needed. Must come before the first thread: each has its own capabilities.
+fn confine_to(options: &Options, config: &Config) -> Result<(), Failure> {
+    // A table of another namespace is entered, and types of modules are the administrator's.
+    let is_module = Path::new("/sys/kernel/btf/nf_conntrack").exists();
+    let kept = confine::drop_capabilities(options.namespace.is_some() || is_module)?;
+    tracing::debug!("capabilities: {}", kept.join(", "));
+    let is_path = |name: &String| name.contains('/') || name.bytes().all(|b| b.is_ascii_digit());
+    if options.namespace.as_ref().is_some_and(is_path) {
+        tracing::info!("files are not confined: the namespace is another process's");
+        return Ok(());
+    }
+    let server = &config.server;
+    let mut write = vec![server.state.clone()];
+    if !server.socket.as_os_str().is_empty()
+        && let Some(folder) = server.socket.parent().filter(|folder| folder.is_dir())
+    {
+        write.push(folder.to_owned());
+    }
+    let files = [&server.tls_certificate, &server.tls_key];
+    let mut read: Vec<_> = files.into_iter().flatten().cloned().collect();
+    read.extend(options.file.clone());
+    let landlock = confine::landlock(&confine::Paths { read, write })?;
+    tracing::info!("{landlock}");
+    Ok(())
+}
+
+/// Tells the service manager that it is well, as long as it is.
+async fn ping(app: Arc<App>, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        if app.live.is_kept() {
+            notify::alive();
+        }
+    }
+}
+
+/// Begins to record the table, if that is wanted; until the value is dropped.
+fn record(app: &Arc<App>) -> Result<Option<Recording>, Failure> {
+    let settings = app.settings();
+    if !settings.config.history.enabled {
+        return Ok(None);
+    }
+    let origin = match app.table_namespace()? {
+        Some(namespace) => namespace.run(|| Ok(Origin::here()))?,
+        None => Origin::here(),
+    };
+    let cannot = |error| failed("cannot begin to record", &error);
+    let history = History::open(
+        &settings.config.server.state,
+        &settings.config.history,
+        origin,
+    )
+    .map_err(cannot)?;
+    let follower = Follower::of_live(&history, Arc::clone(&app.live)).map_err(cannot)?;
+    app.set_history(Arc::clone(&history));
+    Ok(Some(Recording {
+        follower: Some(follower),
+        history,
+    }))
+}
+
+/// While it lives, the table is recorded.
+struct Recording {
+    follower: Option<Follower>,
+    history: Arc<History>,
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        drop(self.follower.take());
+        self.history.close();
+    }
+}
+
 /// All that is answered, behind the gate.
-fn router(_app: &Arc<App>, gate: &Arc<Gate>) -> Router {
+fn router(app: &Arc<App>, gate: &Arc<Gate>) -> Router {
+    let findings = Arc::new(|app: &App| {
+        let report = app.watch.report()?;
+        let severities = [
+            ("info", Severity::Info),
+            ("notice", Severity::Notice),
+            ("warning", Severity::Warning),
+            ("critical", Severity::Critical),
+        ];
+        let count = |(name, severity)| (name, report.count(severity) as u64);
+        Some(severities.into_iter().map(count).collect())
+    });
     Router::new()
-        .merge(gate::routes(Arc::clone(gate)))
+        .merge(api::routes())
+        .merge(metrics::routes_with(findings))
+        .route("/", get(|| async { Redirect::to("/api/docs/") }))
+        .with_state(Arc::clone(app))
+        // The API bounds its own bodies, and says so in its own shape.
+        .merge(gate::routes(Arc::clone(gate)).layer(RequestBodyLimitLayer::new(BODY)))
         .layer(from_fn_with_state(Arc::clone(gate), gate::check))
-        .layer(RequestBodyLimitLayer::new(BODY))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::SERVICE_UNAVAILABLE,
             PATIENCE,
@@ -168,9 +291,8 @@ fn reload(options: &Options, app: &App, gate: &Gate, tls: Option<&Tls>) -> Resul
         }
     }
     gate.set(&config.server);
-    let namespace = options.namespace.as_deref().map(Namespace::parse);
     app.set_settings(Settings {
-        vocabulary: vocabulary(&config, namespace.transpose()?),
+        vocabulary: vocabulary(&config, app.table_namespace()?),
         config,
     });
     tracing::info!("the configuration was read anew");

@@ -378,6 +378,49 @@ async fn many_are_changed_by_a_query_after_their_number_was_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_change_is_in_the_audit_log_with_who_made_it_and_how_many() {
+    let Some(daemon) = daemon() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    daemon
+        .app
+        .set_audit(server::audit::Audit::open(folder.path()).unwrap());
+    fill(&daemon.client, 20).unwrap();
+    daemon.known(20).await;
+    let shown = preview(&daemon, "tcp").await;
+    confirm(&daemon, &shown, false).await;
+    daemon
+        .post("/api/connections/delete", &json!({"action": "flush"}))
+        .await;
+    let file = std::fs::read_dir(folder.path())
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    let text = std::fs::read_to_string(file.path()).unwrap();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let actions: Vec<&str> = lines
+        .iter()
+        .map(|line| line["action"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        actions,
+        ["delete", "delete", "contract-delete", "contract-delete"],
+        "{text}"
+    );
+    assert_eq!(
+        (&lines[0]["who"], &lines[0]["details"]["query"]),
+        (&json!("admin"), &json!("tcp"))
+    );
+    assert_eq!(
+        (&lines[1]["matched"], &lines[1]["changed"]),
+        (&json!(10), &json!(10))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_panels_calls_have_the_contracts_bodies() {
     let Some(daemon) = daemon() else { return };
     fill_with(&daemon.client, [entry(0), entry(1)]).unwrap();

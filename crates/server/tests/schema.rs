@@ -36,9 +36,8 @@ async fn no_request_gets_a_server_error_or_an_answer_that_is_not_described() {
         return;
     };
     let app = daemon_in(&lab.gateway().path());
-    let router = server::api::routes()
-        .with_state(app)
-        .layer(axum::Extension(operator()));
+    let router = server::api::routes().with_state(app);
+    let router = router.layer(axum::middleware::from_fn(sign_in));
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await
         .unwrap();

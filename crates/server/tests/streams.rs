@@ -222,3 +222,18 @@ async fn the_summary_comes_to_all_who_watch_and_alike() {
     }
     assert_eq!(one.data, two.data);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_end_with_the_daemon() {
+    let Some(daemon) = daemon() else { return };
+    let mut page = daemon.listen("/api/v1/live", &[]).await;
+    let mut events = daemon.listen("/api/v1/events", &[]).await;
+    page.next_of("page").await;
+    daemon.app.api.close();
+    let live = std::sync::Arc::clone(&daemon.app.live);
+    tokio::task::spawn_blocking(move || live.close())
+        .await
+        .unwrap();
+    while page.next().await.is_some() {}
+    assert!(events.next().await.is_none());
+}

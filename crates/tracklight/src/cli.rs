@@ -173,6 +173,8 @@ pub(crate) enum Command {
     Token(commands::token::Args),
     /// Run any subcommand on a small network made for the purpose, with real traffic
     Demo(commands::demo::Args),
+    /// Check, show or begin the configuration
+    Config(commands::config::Args),
     /// Show who changed what through the daemon
     Audit(commands::audit::Args),
     /// The connections contract for panels: one JSON object in, one out

@@ -740,7 +740,8 @@ static ALWAYS_INLINE int is_tuple_known(void)
 	(offset_of(struct nf_conn, tuplehash[0].tuple.field) -                                  \
 		 offset_of(struct nf_conn, tuplehash[0].tuple) ==                               \
 	 (place))
-	return size_of_field(struct nf_conn, tuplehash[0].tuple) == 40 && is_at(src.u3, 0) &&
+	return size_of(struct nf_conn) <= RAW_CT &&
+	       size_of_field(struct nf_conn, tuplehash[0].tuple) == 40 && is_at(src.u3, 0) &&
 	       is_at(src.u, 16) && is_at(src.l3num, 18) && is_at(dst.u3, 20) && is_at(dst.u, 36) &&
 	       is_at(dst.protonum, 38) && is_at(dst.dir, 39);
 }

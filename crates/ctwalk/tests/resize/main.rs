@@ -11,6 +11,7 @@ mod reborn;
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,12 +21,15 @@ use testkit::TestNamespace;
 
 const SETTING: &str = "/proc/sys/net/netfilter/nf_conntrack_buckets";
 
-/// Puts the size back, whatever happens.
-struct Resized(String);
+/// Puts the size back, whatever happens. One at a time, also where tests share a process.
+struct Resized(String, #[expect(dead_code)] MutexGuard<'static, ()>);
+
+static ONE: Mutex<()> = Mutex::new(());
 
 impl Resized {
     fn begin() -> Self {
-        Self(std::fs::read_to_string(SETTING).unwrap())
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        Self(std::fs::read_to_string(SETTING).unwrap(), one)
     }
 
     fn to(&self, buckets: u32) {

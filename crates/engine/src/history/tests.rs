@@ -399,7 +399,7 @@ fn days_are_checked_with_the_line_and_make_so_many_rows() {
         ),
         (
             "[history]\nminutes = 1",
-            "t.toml, line 2: unknown field `minutes`",
+            "t.toml, line 2: unknown setting `minutes`",
         ),
     ] {
         let message = parse(text).unwrap_err();

@@ -310,7 +310,7 @@ mod tests {
             ("[names]\nhosts = 'x'", "t.toml, line 2: "),
             (
                 "[names]\ndnss = true",
-                "t.toml, line 2: unknown field `dnss`",
+                "t.toml, line 2: unknown setting `dnss`",
             ),
         ];
         for (text, expected) in mistakes {

@@ -97,6 +97,11 @@ impl Fault {
         self
     }
 
+    /// What it is about, without the request.
+    pub fn into_failure(self) -> Failure {
+        self.failure
+    }
+
     /// The HTTP status that fits.
     pub fn status(&self) -> StatusCode {
         status_of(self.failure.code)

@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use engine::Query;
 use serde_json::json;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use utoipa::IntoParams;
 
@@ -61,33 +61,30 @@ pub async fn events(
     let last = header.or(params.last_event_id);
     let permit = app.api.work.listener()?;
     let ring = app.api.events.ring(&app);
+    // Everything from now on, whenever the task has its turn.
+    let changes = ring.changes();
+    let (next, gap) = last.map_or_else(|| (ring.next(), None), |last| ring.resume(last));
     let (frames, response) = sse::open();
     tokio::spawn(async move {
+        let _permit = permit;
         // The reader is gone, or was let go.
-        let _over = tell(&ring, &frames, &query, last, permit).await;
+        let _over = tell(&ring, changes, &frames, &query, next, gap).await;
     });
     Ok(response)
 }
 
 async fn tell(
     ring: &Ring,
+    mut changes: watch::Receiver<u64>,
     frames: &Frames,
     query: &Query,
-    last: Option<u64>,
-    _permit: OwnedSemaphorePermit,
+    mut next: u64,
+    gap: Option<Option<u64>>,
 ) -> Result<(), Gone> {
-    let mut changes = ring.changes();
-    let mut next = match last {
-        None => ring.next(),
-        Some(last) => {
-            let (next, gap) = ring.resume(last);
-            if let Some(missed) = gap {
-                let data = json!({ "missed": missed }).to_string();
-                frames.send(frame("gap", None, data.as_bytes())).await?;
-            }
-            next
-        }
-    };
+    if let Some(missed) = gap {
+        let data = json!({ "missed": missed }).to_string();
+        frames.send(frame("gap", None, data.as_bytes())).await?;
+    }
     loop {
         changes.borrow_and_update();
         match ring.take(next, query) {

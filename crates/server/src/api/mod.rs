@@ -14,6 +14,7 @@ pub mod expectations;
 pub mod explain;
 pub mod extract;
 pub mod groups;
+pub mod health;
 pub mod live;
 pub mod openapi;
 pub mod own;
@@ -70,6 +71,13 @@ impl Default for Api {
     }
 }
 
+impl Api {
+    /// Ends the streams that would go on without end; those of events end with the table.
+    pub fn close(&self) {
+        self.views.close();
+    }
+}
+
 /// All routes below `/api`: the contract, `/api/v1`, `/api/openapi.json`, `/api/docs`.
 ///
 /// Who asks must be in the request's extensions ([`Who`](crate::who::Who)) for all but the last two.
@@ -107,6 +115,8 @@ fn documented() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(changes::flush))
         .routes(routes!(expectations::list))
         .routes(routes!(expectations::forget))
+        .routes(routes!(health::health))
+        .routes(routes!(health::history))
         .routes(routes!(status::summary))
         .routes(routes!(status::status))
         .routes(routes!(status::statistics))

@@ -7,7 +7,6 @@ use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use ctnetlink::Namespace;
 use engine::Failure;
 use engine::contract::{self, Reply, Setup};
 
@@ -102,26 +101,33 @@ fn deleted(app: &App, who: &Who, input: &Bytes) -> Reply {
     let asked: serde_json::Value = serde_json::from_slice(input).unwrap_or_default();
     let mut reply = None;
     // The contract has its own words for failures; the log is told that there was one.
-    let _told = audited(app, who, "contract-delete", &asked, || {
+    let told = audited(app, who, "contract-delete", &asked, || {
         let answer = reply.insert(with_setup(app, |setup| contract::delete(input, setup)));
         if answer.is_ok() {
-            Ok(())
-        } else {
-            Err(Failure::new("refused", "the contract's delete failed", ""))
+            return Ok(());
         }
+        let kind = answer.kind().map_or("", |kind| kind.name());
+        Err(Failure::new(
+            "refused",
+            format!("the contract's delete failed: {kind}"),
+            "",
+        ))
     });
-    reply.unwrap_or_else(contract::refuse_input)
+    match (reply, told) {
+        (Some(reply), _) => reply,
+        (None, Err(fault)) => contract::refuse(fault.into_failure()),
+        (None, Ok(())) => contract::refuse_input(),
+    }
 }
 
 fn with_setup(app: &App, call: impl FnOnce(&Setup) -> Reply) -> Reply {
-    let namespace = app.namespace.as_deref().map(Namespace::parse).transpose();
-    match namespace {
+    match app.table_namespace() {
         Ok(namespace) => call(&Setup {
             config: app.settings().config.clone(),
             namespace,
             way: app.way,
         }),
-        Err(error) => contract::refuse(error.into()),
+        Err(failure) => contract::refuse(failure),
     }
 }
 

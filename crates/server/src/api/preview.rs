@@ -352,15 +352,7 @@ fn expiry_ns() -> u64 {
 }
 
 fn random_id() -> Result<String, Failure> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        Failure::new(
-            "internal",
-            format!("the system gives no random numbers: {error}"),
-            "see the system's log",
-        )
-    })?;
-    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
+    crate::gate::random()
 }
 
 impl Preview {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use axum::body::Bytes;
 use ctnetlink::Event;
 use engine::Query;
-use engine::live::{Row, entry_of};
+use engine::live::{Feed, Row, entry_of};
 use engine::marks::Marks;
 use engine::render::connection::write_connection;
 use engine::render::json::Object;
@@ -92,7 +92,9 @@ impl Events {
             changes: watch::Sender::new(0),
         });
         *known = Arc::downgrade(&ring);
-        tokio::spawn(fill(Arc::clone(app), Arc::clone(&ring)));
+        // From this moment on, not from when the task has its turn.
+        let feed = app.live.feed(Query::any(), QUEUE);
+        tokio::spawn(fill(Arc::clone(app), Arc::clone(&ring), feed));
         ring
     }
 }
@@ -100,10 +102,9 @@ impl Events {
 /// For how long events are numbered on though nobody listens: so long somebody can come back.
 const LINGER: Duration = Duration::from_secs(60);
 
-async fn fill(app: Arc<App>, ring: Arc<Ring>) {
+async fn fill(app: Arc<App>, ring: Arc<Ring>, mut feed: Feed) {
     let mut heard = Instant::now();
     loop {
-        let mut feed = app.live.feed(Query::any(), QUEUE);
         let mut batch = Vec::new();
         loop {
             let received = timeout(LINGER, feed.events.recv_many(&mut batch, AT_ONCE)).await;
@@ -124,6 +125,7 @@ async fn fill(app: Arc<App>, ring: Arc<Ring>) {
             ring.close();
             return;
         }
+        feed = app.live.feed(Query::any(), QUEUE);
         ring.push([Arc::new(Event::Overrun { lost: None })].into_iter());
     }
 }

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use ctnetlink::Namespace;
-
 use crate::app::App;
 
 const FOLDER: &str = "/proc/sys/net/netfilter";
@@ -26,9 +24,10 @@ impl Settings {
             });
             named.collect()
         };
-        let settings = match app.namespace.as_deref() {
-            None => Ok(read()),
-            Some(name) => Namespace::parse(name).and_then(|namespace| namespace.run(|| Ok(read()))),
+        let settings = match app.table_namespace() {
+            Ok(None) => Some(read()),
+            Ok(Some(namespace)) => namespace.run(|| Ok(read())).ok(),
+            Err(_) => None,
         };
         Self(settings.unwrap_or_default())
     }

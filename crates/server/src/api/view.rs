@@ -33,6 +33,7 @@ pub struct Views(Mutex<Watched>);
 struct Watched {
     pages: HashMap<Asked, watch::Sender<Option<Arc<Shot>>>>,
     summary: Option<watch::Sender<Bytes>>,
+    is_closed: bool,
 }
 
 /// The page of one who watches.
@@ -71,6 +72,14 @@ impl Views {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Ends it for all who watch, and for who comes.
+    pub fn close(&self) {
+        let mut watched = self.watched();
+        watched.is_closed = true;
+        watched.pages.clear();
+        watched.summary = None;
+    }
+
     /// Watches a page, with all others who watch the same.
     pub fn subscribe(
         &self,
@@ -79,6 +88,9 @@ impl Views {
         query: Query,
     ) -> Result<Subscription, Fault> {
         let mut watched = self.watched();
+        if watched.is_closed {
+            return Err(Fault::too_busy());
+        }
         if let Some(page) = watched.pages.get(&asked) {
             let mut receiver = page.subscribe();
             // What is there already is new to this one.
@@ -112,6 +124,10 @@ impl Views {
             return Summaries(receiver);
         }
         let (sender, receiver) = watch::channel(Bytes::new());
+        if watched.is_closed {
+            // Without its sender it has ended.
+            return Summaries(receiver);
+        }
         watched.summary = Some(sender);
         drop(watched);
         tokio::spawn(sum(Arc::clone(app)));

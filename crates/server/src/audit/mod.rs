@@ -144,8 +144,10 @@ impl Audit {
             failed: None,
             result: BEGUN.to_owned(),
         };
-        self.write(&line)
-            .map_err(|error| failure(&self.0.path, &error))?;
+        self.write(&line).map_err(|error| {
+            tracing::error!(target: "audit", who = line.who, action, %error, "a change was refused: it cannot be written down");
+            failure(&self.0.path, &error)
+        })?;
         line.details = Value::Null;
         Ok(Pending {
             audit: self.clone(),
@@ -155,7 +157,6 @@ impl Audit {
     }
 
     fn write(&self, line: &Line) -> io::Result<()> {
-        log(line);
         let mut bytes = serde_json::to_vec(line)?;
         bytes.push(b'\n');
         let mut log = self.0.log.lock().unwrap_or_else(PoisonError::into_inner);
@@ -165,7 +166,9 @@ impl Audit {
         log.is_torn = true;
         log.file.write_all(&bytes)?;
         log.is_torn = false;
-        log.file.sync_data()
+        log.file.sync_data()?;
+        tell(line);
+        Ok(())
     }
 }
 
@@ -220,7 +223,8 @@ fn now() -> String {
     Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-fn log(line: &Line) {
+/// The same to the program's own log, which may go to the journal.
+fn tell(line: &Line) {
     let mut details = match &line.details {
         Value::Null => String::new(),
         details => details.to_string(),

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{Form, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
+use engine::Failure;
 use serde::{Deserialize, Serialize};
 
 use super::{Gate, Peer, Refused, Token, check_origin, cookie, cookie_name};
@@ -16,7 +18,10 @@ use crate::who::{Role, Who};
 pub fn routes(gate: Arc<Gate>) -> Router {
     Router::new()
         .route("/signin", get(page).post(sign_in))
-        .route("/api/v1/session", get(whoami).delete(sign_out))
+        .route(
+            "/api/v1/session",
+            get(whoami).post(begin_session).delete(sign_out),
+        )
         .with_state(gate)
 }
 
@@ -45,7 +50,7 @@ async fn sign_in(
     Form(answer): Form<Answer>,
 ) -> Response {
     match begin(&gate, &peer, &headers, &answer) {
-        Ok(cookie) => {
+        Ok((_, cookie)) => {
             let mut response = Redirect::to("/").into_response();
             response.headers_mut().insert(header::SET_COOKIE, cookie);
             response
@@ -59,12 +64,39 @@ async fn sign_in(
     }
 }
 
+/// The same for a page with scripts: a token or a link's code as JSON.
+async fn begin_session(
+    State(gate): State<Arc<Gate>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    answer: Result<Json<Answer>, JsonRejection>,
+) -> Response {
+    let Ok(Json(answer)) = answer else {
+        let failure = Failure::new(
+            "usage",
+            "the request has no token",
+            "send {\"token\": \"tl_…\"} or {\"code\": \"…\"} as application/json",
+        );
+        return (StatusCode::BAD_REQUEST, Json(failure)).into_response();
+    };
+    match begin(&gate, &peer, &headers, &answer) {
+        Ok((token, cookie)) => {
+            let session = Session {
+                name: token.name,
+                role: token.role,
+            };
+            ([(header::SET_COOKIE, cookie)], Json(session)).into_response()
+        }
+        Err(refused) => refused.into_response(),
+    }
+}
+
 fn begin(
     gate: &Gate,
     peer: &Peer,
     headers: &HeaderMap,
     answer: &Answer,
-) -> Result<HeaderValue, Refused> {
+) -> Result<(Token, HeaderValue), Refused> {
     // Else a stranger's page could sign somebody in as the stranger.
     gate.check_host(headers)?;
     check_origin(headers, peer.is_tls)?;
@@ -75,8 +107,9 @@ fn begin(
             gate.tokens.find(answer.token.trim())
         }
     })?;
-    let secret = gate.sessions.begin(token).map_err(Refused::Failed)?;
-    Ok(set_cookie(&secret, peer.is_tls, ""))
+    let secret = gate.sessions.begin(token.clone());
+    let secret = secret.map_err(Refused::Failed)?;
+    Ok((token, set_cookie(&secret, peer.is_tls, "")))
 }
 
 fn set_cookie(secret: &str, is_tls: bool, more: &str) -> HeaderValue {

@@ -263,7 +263,7 @@ fn unknown(name: &str) -> Failure {
 }
 
 /// 256 random bits, hexadecimal.
-pub(super) fn random() -> Result<String, Failure> {
+pub(crate) fn random() -> Result<String, Failure> {
     let mut bytes = [0; 32];
     SystemRandom::new().fill(&mut bytes).map_err(|_| {
         Failure::new(

@@ -3,20 +3,25 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::http::{HeaderValue, Version, header};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
+use rustix::net::sockopt::{
+    set_socket_keepalive, set_tcp_keepidle, set_tcp_keepintvl, set_tcp_user_timeout,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
 use super::{Listeners, Tls};
@@ -48,6 +53,8 @@ impl Default for Limits {
 
 /// The longest head of a request.
 const HEAD: usize = 64 << 10;
+/// For how long the other end of TCP may acknowledge nothing.
+const SILENCE: Duration = Duration::from_secs(60);
 /// How long to wait when the process has no descriptor left for a connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -172,16 +179,46 @@ impl Shared {
             .keep_alive_interval(Duration::from_secs(30))
             .keep_alive_timeout(Duration::from_secs(20));
         let router = self.router.clone();
+        let asked = Arc::new(Notify::new());
+        let first = Arc::clone(&asked);
         let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+            first.notify_one();
             let mut request: Request = request.map(axum::body::Body::new);
             request.extensions_mut().insert(peer);
+            put_host(&mut request);
             router.clone().oneshot(request)
         });
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-        // Whatever went wrong, the other end knows.
-        let _ = watcher.watch(connection.into_owned()).await;
+        let mut connection = pin!(watcher.watch(connection.into_owned()));
+        // The limit on heads begins when it is known which HTTP is spoken: who says nothing, or too
+        // little to tell, would stay for ever. Whatever went wrong, the other end knows.
+        tokio::select! {
+            _ = &mut connection => {}
+            () = asked.notified() => drop(connection.await),
+            () = sleep(self.limits.head) => {}
+        }
         drop(place);
     }
+}
+
+/// HTTP/2 says in another place which host is meant; what comes after looks in one.
+fn put_host(request: &mut Request) {
+    if request.version() == Version::HTTP_2
+        && let Some(authority) = request.uri().authority()
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        request.headers_mut().insert(header::HOST, host);
+    }
+}
+
+/// Ends connections whose other end went without a word, or takes nothing of what is sent.
+fn watch_over(stream: &TcpStream) {
+    // Without, they last as long as the kernel's own patience.
+    let _ = set_socket_keepalive(stream, true);
+    let _ = set_tcp_keepidle(stream, SILENCE);
+    let _ = set_tcp_keepintvl(stream, SILENCE / 4);
+    let milliseconds = u32::try_from(SILENCE.as_millis()).unwrap_or(u32::MAX);
+    let _ = set_tcp_user_timeout(stream, milliseconds);
 }
 
 async fn accept_tcp(
@@ -208,6 +245,7 @@ async fn accept_tcp(
             continue;
         };
         let _ = stream.set_nodelay(true);
+        watch_over(&stream);
         let peer = Peer {
             from: Some(from),
             uid: None,

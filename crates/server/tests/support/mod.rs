@@ -216,11 +216,15 @@ impl Listener {
 
     /// The next event of a kind.
     pub async fn next_of(&mut self, event: &str) -> Heard {
-        loop {
-            let heard = self.next().await.expect("it goes on");
-            if heard.event == event {
-                return heard;
+        let search = async {
+            loop {
+                let heard = self.next().await.expect("it goes on");
+                if heard.event == event {
+                    return heard;
+                }
             }
-        }
+        };
+        let found = tokio::time::timeout(PATIENCE, search).await;
+        found.unwrap_or_else(|_| panic!("{event}: not in time"))
     }
 }

@@ -1,13 +1,12 @@
 //! `tracklight audit`.
 
-use std::path::PathBuf;
-
 use anstyle::{AnsiColor, Style as Ansi};
 use chrono::{DateTime, Local, Utc};
 use engine::{Config, Failure};
 use serde_json::Value;
 use server::audit::{self, BEGUN, Change, DONE, Filter};
 
+use super::serve::Place;
 use crate::cli::Global;
 use crate::exit::{Outcome, note};
 use crate::grid::{Grid, Head, Page};
@@ -26,9 +25,8 @@ pub(crate) struct Args {
     /// Output: table, json or ndjson
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
-    /// The daemon's folder [default: state of the configuration's section server]
-    #[arg(long, value_name = "DIR")]
-    state: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -43,10 +41,9 @@ enum Format {
 
 /// `tracklight audit`.
 pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
-    let state = match &args.state {
-        Some(state) => state.clone(),
-        None => Config::load(global.config.as_deref())?.server.state,
-    };
+    let mut config = Config::load(global.config.as_deref())?;
+    args.place.apply(&mut config);
+    let state = config.server.state;
     let filter = Filter {
         since: args.last.map(before_now),
         who: args.who.clone(),

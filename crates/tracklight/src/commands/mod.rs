@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod audit;
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod count;
 pub(crate) mod create;
 pub(crate) mod delete;
@@ -54,6 +55,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome, Failure> {
         Command::Serve(args) => serve::run(args, global),
         Command::Token(args) => token::run(args, global),
         Command::Demo(args) => demo::run(args, global),
+        Command::Config(args) => config::run(args, global),
         Command::Audit(args) => audit::run(args, global),
         Command::Api(args) => Ok(Outcome::Status(api::run(args, global))),
         Command::Completions(args) => completions::run(args),

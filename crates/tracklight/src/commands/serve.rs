@@ -47,7 +47,7 @@ pub(crate) struct Args {
 pub(crate) struct Place {
     /// Folder for tokens, recorded history and the audit log [default: /var/lib/tracklight, and for
     /// others than root ~/.local/state/tracklight]
-    #[arg(long, value_name = "FOLDER", env = "TRACKLIGHT_STATE")]
+    #[arg(long, global = true, value_name = "FOLDER", env = "TRACKLIGHT_STATE")]
     pub(crate) state: Option<PathBuf>,
 }
 
@@ -96,6 +96,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let options = Options {
         namespace: global.netns.clone(),
         way: global.way(),
+        file: global.config.clone(),
         load: Box::new(load),
         print_link: args.print_link,
     };

@@ -161,7 +161,7 @@ fn a_configuration_that_cannot_be_used_is_told_with_file_and_line() {
     let config = panel.0.join("tracklight.toml");
     std::fs::write(&config, "[marks.class]\nshfit = 8\n").unwrap();
     for (path, expected) in [
-        (config, "tracklight.toml, line 2: unknown field `shfit`"),
+        (config, "tracklight.toml, line 2: unknown setting `shfit`"),
         (
             panel.0.join("missing.toml"),
             "there is no configuration file",

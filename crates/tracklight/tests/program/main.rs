@@ -4,6 +4,7 @@
 mod audit;
 mod change;
 mod completions;
+mod config;
 mod conntrack_text;
 mod demo;
 mod doctor;

@@ -1,0 +1,143 @@
+//! Looks after the daemon's health: gathers facts again and again, beside all else.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use ctnetlink::CpuStats;
+use engine::health::{Ask, Contents, Count, Counters, Daemon, Earlier, Report, Rising, gather};
+use engine::{Failure, Query, Way, health};
+
+use crate::app::App;
+
+/// How often it is looked.
+const EVERY: Duration = Duration::from_secs(30);
+/// A look may take a hundredth of the time.
+const SHARE: u32 = 100;
+/// How many counts of entries are kept, one a look: for the trend.
+const COUNTS: usize = 60;
+
+/// What was found last, and what the next look compares with.
+#[derive(Default)]
+pub struct Watch {
+    report: RwLock<Option<Arc<Report>>>,
+    before: Mutex<Before>,
+}
+
+#[derive(Default)]
+struct Before {
+    counts: VecDeque<Count>,
+    counters: Option<(CpuStats, Instant)>,
+    lost: Option<(u64, Instant)>,
+    /// Finding out whether the table can be read by BPF takes a load of the program: once is enough.
+    walk: Option<health::Walk>,
+}
+
+impl Watch {
+    /// What was found last; `None` before the first look.
+    pub fn report(&self) -> Option<Arc<Report>> {
+        let report = self.report.read().unwrap_or_else(PoisonError::into_inner);
+        report.clone()
+    }
+
+    /// Looks once, and gives how long that took.
+    pub fn look(&self, app: &App) -> Result<Duration, Failure> {
+        let began = Instant::now();
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        let namespace = app.table_namespace()?;
+        let event_buffer = app.settings().config.live.event_buffer as u64;
+        let ask = Ask {
+            source: app.live.source(),
+            namespace: namespace.as_ref(),
+            named: app.namespace.as_deref(),
+            event_buffer,
+            watch: Duration::ZERO,
+            read_table: false,
+            try_walk: app.way != Way::Netlink && before.walk.is_none(),
+        };
+        let mut facts = gather(&ask, |_| {})?;
+        before.walk = facts.walk.take().or(before.walk.take());
+        facts.walk.clone_from(&before.walk);
+
+        let mut contents = Contents::default();
+        let truth = app.live.scan(&Query::any(), &mut |row| {
+            contents.add(&row.entry);
+            Ok(std::ops::ControlFlow::Continue(()))
+        })?;
+        facts.contents = Some(if truth.complete {
+            contents
+        } else {
+            contents.interrupted()
+        });
+
+        if let Some(usage) = facts.usage {
+            before.counts.push_back(Count {
+                time_ns: engine::now(),
+                entries: usage.entries,
+            });
+            if before.counts.len() > COUNTS {
+                before.counts.pop_front();
+            }
+            facts.counts = before.counts.iter().copied().collect();
+        }
+        let now = Instant::now();
+        if let Some(Counters { now: stats, .. }) = facts.counters {
+            let earlier = before.counters.replace((stats, now));
+            facts.counters = Some(Counters {
+                now: stats,
+                earlier: earlier.map(|(stats, at)| Earlier {
+                    stats,
+                    ago: now.duration_since(at),
+                }),
+            });
+        }
+        let lost_before = before.lost.replace((truth.events_lost, now));
+        let recorded = app.history().map(|history| history.status());
+        facts.daemon = Some(Daemon {
+            events_lost: truth.events_lost,
+            losing_events: lost_before
+                .filter(|(lost, _)| *lost < truth.events_lost)
+                .map(|(lost, at)| Rising {
+                    count: truth.events_lost - lost,
+                    over: now.duration_since(at),
+                }),
+            event_buffer,
+            is_complete: truth.complete,
+            troubles: app.live.troubles(),
+            history: recorded
+                .as_ref()
+                .and_then(|status| status.trouble.as_ref())
+                .map(|trouble| trouble.failure.clone()),
+            set_aside: recorded
+                .and_then(|status| status.set_aside)
+                .map(|aside| aside.kept_as.display().to_string()),
+        });
+        let report = Arc::new(health::examine(&facts));
+        *self.report.write().unwrap_or_else(PoisonError::into_inner) = Some(report);
+        Ok(began.elapsed())
+    }
+}
+
+/// Looks until the table is closed.
+pub async fn watch(app: Arc<App>) {
+    loop {
+        let looked = Arc::clone(&app);
+        let took = tokio::task::spawn_blocking(move || {
+            looked.live.wait_until_ready(EVERY);
+            looked.watch.look(&looked)
+        });
+        let took = match took.await {
+            Ok(Ok(took)) => took,
+            Ok(Err(failure)) => {
+                tracing::warn!(
+                    "health cannot be looked after: {failure} [{}]",
+                    failure.code
+                );
+                EVERY
+            }
+            // It has told why.
+            Err(_) => EVERY,
+        };
+        tokio::time::sleep(EVERY.max(took * SHARE)).await;
+    }
+}
