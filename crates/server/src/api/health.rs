@@ -20,20 +20,31 @@ use crate::app::App;
     responses(
         (status = 200, description = "The last look, at most some minutes old", body = Object),
         (status = 400, description = "Parameters, of which there are none here", body = ErrorBody),
-        (status = 503, description = "Nobody has looked yet", body = ErrorBody),
+        (status = 503, description = "Too much is under way", body = ErrorBody),
     ))]
 pub async fn health(
     State(app): State<Arc<App>>,
     _: Seer,
     _: Params<Nothing>,
 ) -> Result<Json<Box<RawValue>>, Fault> {
-    let report = app.watch.report().ok_or_else(|| {
-        Fault::new(
-            "not-ready",
-            "the table is being looked at for the first time",
-            "ask again in a second",
-        )
-    })?;
+    let report = match app.watch.report() {
+        Some(report) => report,
+        // Nobody has looked yet.
+        None => {
+            let asked = Arc::clone(&app);
+            app.api
+                .work
+                .run(move || asked.watch.look(&asked).map(|_| asked.watch.report()))
+                .await?
+                .ok_or_else(|| {
+                    Fault::new(
+                        "not-ready",
+                        "the table could not be looked at yet",
+                        "ask again in a second",
+                    )
+                })?
+        }
+    };
     written(&*report)
 }
 

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use engine::{Config, Failure};
 use server::Options;
 
@@ -32,7 +33,8 @@ pub(crate) struct Args {
     )]
     listen: Vec<SocketAddr>,
     /// Path of the socket that is its owner's only; '' for none
-    #[arg(long, value_name = "PATH", env = "TRACKLIGHT_SOCKET")]
+    #[arg(long, value_name = "PATH", env = "TRACKLIGHT_SOCKET",
+          value_parser = OsStringValueParser::new().map(PathBuf::from))]
     socket: Option<PathBuf>,
     /// Listen without TLS where others can reach it: for those behind something that encrypts
     #[arg(long, env = "TRACKLIGHT_ALLOW_PLAIN_HTTP")]

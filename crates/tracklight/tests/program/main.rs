@@ -15,5 +15,6 @@ mod list;
 mod query;
 mod run;
 mod saved;
+mod serve;
 mod source;
 mod watch;

@@ -1,0 +1,150 @@
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use testkit::{Namespace, TestNamespace};
+
+use crate::run::{command, tracklight};
+
+/// For how long something is waited for before a test fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A daemon on the socket of a folder, and on no address: those are its namespace's.
+struct Daemon(Child);
+
+impl Daemon {
+    fn start(namespace: &Namespace, folder: &Path) -> Self {
+        let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+        let mut command = command(namespace, &["--config", &path("tracklight.toml"), "serve"]);
+        command.args(["--state", &path("state"), "--socket", &path("socket")]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self(command.spawn().unwrap())
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.0.id().cast_signed()), signal).unwrap();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[track_caller]
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < PATIENCE, "{what} did not happen");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// What the socket answers.
+fn ask(socket: &Path, path: &str) -> String {
+    let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+#[test]
+fn the_first_start_prints_a_link_and_sigterm_ends_it_with_0_and_without_its_socket() {
+    let Some(namespace) = TestNamespace::new() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("tracklight.toml"), "").unwrap();
+    let socket = folder.path().join("socket");
+    for is_first in [true, false] {
+        let mut daemon = Daemon::start(&namespace, folder.path());
+        wait_until("the socket", || socket.exists());
+        let answer = ask(&socket, "/api/v1/session");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        daemon.signal(Signal::SIGTERM);
+        assert_eq!(daemon.0.wait().unwrap().code(), Some(0));
+        assert!(!socket.exists());
+        let mut out = String::new();
+        let mut pipe = daemon.0.stdout.take().unwrap();
+        pipe.read_to_string(&mut out).unwrap();
+        assert_eq!(out.contains("/signin?code="), is_first, "{out}");
+        let mut err = String::new();
+        let mut pipe = daemon.0.stderr.take().unwrap();
+        pipe.read_to_string(&mut err).unwrap();
+        assert!(!err.contains("code="), "{err}");
+    }
+}
+
+#[test]
+fn sighup_says_what_needs_a_new_start_and_a_wrong_file_changes_nothing() {
+    let Some(namespace) = TestNamespace::new() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tracklight.toml");
+    let socket = folder.path().join("socket");
+    std::fs::write(&file, "").unwrap();
+    let mut daemon = Daemon::start(&namespace, folder.path());
+    let mut log = BufReader::new(daemon.0.stderr.take().unwrap()).lines();
+    let mut says = |words: &str| {
+        let said = log.by_ref().map_while(Result::ok);
+        let mut lines = Vec::new();
+        for line in said {
+            if line.contains(words) {
+                return;
+            }
+            lines.push(line);
+        }
+        panic!("{words} was not said: {lines:#?}");
+    };
+    wait_until("the socket", || socket.exists());
+    assert!(ask(&socket, "/api/v1/session").starts_with("HTTP/1.1 200"));
+    std::fs::write(&file, "[server]\nlisten = ['127.0.0.1:1234']\n").unwrap();
+    daemon.signal(Signal::SIGHUP);
+    says("server.listen has changed");
+    says("was read anew");
+    std::fs::write(&file, "[server]\nlisen = []\n").unwrap();
+    daemon.signal(Signal::SIGHUP);
+    says("`lisen`");
+    assert!(ask(&socket, "/api/v1/session").starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn where_it_cannot_listen_it_says_why() {
+    let Some(namespace) = TestNamespace::new() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().to_str().unwrap();
+    let serve = |listen: &str| {
+        let flags = [
+            "serve", "--state", state, "--socket", "", "--listen", listen,
+        ];
+        tracklight(&namespace, &flags).exits(4).err
+    };
+    assert!(serve("0.0.0.0:8470").contains("[plain-http]"));
+    // Sockets that this process makes are in its own namespace, so is the daemon's without one.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address: SocketAddr = taken.local_addr().unwrap();
+    assert!(TcpStream::connect(address).is_ok());
+    let program = std::process::Command::new(env!("CARGO_BIN_EXE_tracklight"))
+        .args(["serve", "--state", state, "--socket", ""])
+        .args(["--listen", &address.to_string()])
+        .output()
+        .unwrap();
+    let err = String::from_utf8(program.stderr).unwrap();
+    assert!(err.contains("[address-in-use]"), "{err}");
+    assert!(err.contains(&address.to_string()), "{err}");
+}
