@@ -174,6 +174,21 @@ impl Column {
         )
     }
 
+    /// Whether its exact values are numbers.
+    pub const fn is_number(self) -> bool {
+        self.is_quantity()
+            || matches!(
+                self,
+                Self::SrcPort
+                    | Self::DstPort
+                    | Self::ReplySrcPort
+                    | Self::ReplyDstPort
+                    | Self::Zone
+                    | Self::Use
+                    | Self::Id
+            )
+    }
+
     /// Appends the value of an entry; nothing where the entry has none. `now` is in nanoseconds
     /// since the epoch.
     pub fn write(self, out: &mut Vec<u8>, entry: &Entry, style: Style, now: u64) {

@@ -12,6 +12,7 @@ pub mod kernel;
 pub mod live;
 pub mod marks;
 pub mod names;
+pub mod naming;
 pub mod netdata;
 mod once;
 pub mod render;

@@ -5,6 +5,8 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use ctnetlink::Namespace;
 use engine::history::History;
 use engine::live::Live;
+use engine::names::Routes;
+use engine::naming::Naming;
 use engine::{Config, Failure, Query, Way};
 use query::Vocabulary;
 
@@ -24,6 +26,8 @@ pub struct App {
     pub api: Api,
     /// What was found wrong last.
     pub watch: Watch,
+    /// The ways to addresses, once somebody has asked for one.
+    routes: OnceLock<Routes>,
     /// The namespace itself, where its name may not be opened later.
     opened: OnceLock<Namespace>,
     history: OnceLock<Arc<History>>,
@@ -37,6 +41,19 @@ pub struct Settings {
     pub config: Config,
     /// The names that queries know.
     pub vocabulary: Vocabulary,
+    /// The names that answers have.
+    pub naming: Arc<Naming>,
+}
+
+impl Settings {
+    /// Of a configuration. Fails where [`Naming::new`] does.
+    pub fn new(config: Config, vocabulary: Vocabulary) -> Result<Self, Failure> {
+        Ok(Self {
+            naming: Arc::new(Naming::new(&config)?),
+            config,
+            vocabulary,
+        })
+    }
 }
 
 impl App {
@@ -48,6 +65,7 @@ impl App {
             namespace,
             api: Api::default(),
             watch: Watch::default(),
+            routes: OnceLock::new(),
             opened: OnceLock::new(),
             history: OnceLock::new(),
             audit: OnceLock::new(),
@@ -62,6 +80,15 @@ impl App {
             (None, Some(name)) => Some(Namespace::parse(name)?),
             (None, None) => None,
         })
+    }
+
+    /// The ways to addresses, in the table's namespace.
+    pub fn routes(&self) -> Result<&Routes, Failure> {
+        if let Some(routes) = self.routes.get() {
+            return Ok(routes);
+        }
+        let routes = Routes::open(self.table_namespace()?.as_ref())?;
+        Ok(self.routes.get_or_init(|| routes))
     }
 
     /// The namespace that was opened; only the first one given counts.
@@ -92,6 +119,11 @@ impl App {
     /// The settings as they are now.
     pub fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The names as they are now.
+    pub fn naming(&self) -> Arc<Naming> {
+        Arc::clone(&self.settings().naming)
     }
 
     /// Other settings from now on.

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
-use axum::response::Redirect;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use ctnetlink::Namespace;
 use engine::health::Severity;
@@ -20,9 +20,8 @@ use engine::{Config, Failure, Way, vocabulary};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::limit::RequestBodyLimitLayer;
-use tower_http::timeout::TimeoutLayer;
 
+use crate::api::error::Fault;
 use crate::app::{App, Settings};
 use crate::audit::Audit;
 use crate::gate::{self, Gate, Tokens};
@@ -99,10 +98,8 @@ pub fn run(options: Options, tell: &dyn Fn(&str)) -> Result<(), Failure> {
     }
 
     let gate = Arc::new(Gate::new(tokens, &config.server, own_uid()));
-    let settings = Settings {
-        vocabulary: vocabulary(&config, clone()?),
-        config,
-    };
+    let words = vocabulary(&config, clone()?);
+    let settings = Settings::new(config, words)?;
     let app = Arc::new(App::new(
         Arc::clone(&live),
         options.way,
@@ -160,11 +157,6 @@ fn confine_to(options: &Options, config: &Config) -> Result<(), Failure> {
     let is_module = Path::new("/sys/kernel/btf/nf_conntrack").exists();
     let kept = confine::drop_capabilities(options.namespace.is_some() || is_module)?;
     tracing::debug!("capabilities: {}", kept.join(", "));
-    let is_path = |name: &String| name.contains('/') || name.bytes().all(|b| b.is_ascii_digit());
-    if options.namespace.as_ref().is_some_and(is_path) {
-        tracing::info!("files are not confined: the namespace is another process's");
-        return Ok(());
-    }
     let server = &config.server;
     let mut write = vec![server.state.clone()];
     if !server.socket.as_os_str().is_empty()
@@ -175,6 +167,8 @@ fn confine_to(options: &Options, config: &Config) -> Result<(), Failure> {
     let files = [&server.tls_certificate, &server.tls_key];
     let mut read: Vec<_> = files.into_iter().flatten().cloned().collect();
     read.extend(options.file.clone());
+    read.push(config.names.dhcp_leases.clone());
+    read.push(config.names.hosts_file.clone());
     let landlock = confine::landlock(&confine::Paths { read, write })?;
     tracing::info!("{landlock}");
     Ok(())
@@ -247,13 +241,25 @@ fn router(app: &Arc<App>, gate: &Arc<Gate>) -> Router {
         .route("/", get(|| async { Redirect::to("/api/docs/") }))
         .with_state(Arc::clone(app))
         // The API bounds its own bodies, and says so in its own shape.
-        .merge(gate::routes(Arc::clone(gate)).layer(RequestBodyLimitLayer::new(BODY)))
+        .merge(gate::routes(Arc::clone(gate)).layer(DefaultBodyLimit::max(BODY)))
         .layer(from_fn_with_state(Arc::clone(gate), gate::check))
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::SERVICE_UNAVAILABLE,
-            PATIENCE,
-        ))
-        .layer(CatchPanicLayer::new())
+        .layer(from_fn(in_time))
+        .layer(CatchPanicLayer::custom(panicked))
+}
+
+/// Nobody waits for ever.
+async fn in_time(request: Request, next: Next) -> Response {
+    let answered = tokio::time::timeout(PATIENCE, next.run(request)).await;
+    answered.unwrap_or_else(|_| {
+        let what = "there was no answer within a minute";
+        Fault::new("timed-out", what, "see the daemon's log and /api/v1/health").into_response()
+    })
+}
+
+/// What a handler that panicked answers; the log has told where.
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    let hint = "report it, with the daemon's log";
+    Fault::new("internal", "this is a fault of ours", hint).into_response()
 }
 
 /// Takes over what can be changed while the daemon runs, and says what cannot.
@@ -290,11 +296,10 @@ fn reload(options: &Options, app: &App, gate: &Gate, tls: Option<&Tls>) -> Resul
             );
         }
     }
-    gate.set(&config.server);
-    app.set_settings(Settings {
-        vocabulary: vocabulary(&config, app.table_namespace()?),
-        config,
-    });
+    let vocabulary = vocabulary(&config, app.table_namespace()?);
+    let settings = Settings::new(config, vocabulary)?;
+    gate.set(&settings.config.server);
+    app.set_settings(settings);
     tracing::info!("the configuration was read anew");
     Ok(())
 }

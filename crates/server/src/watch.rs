@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use ctnetlink::CpuStats;
 use engine::health::{Ask, Contents, Count, Counters, Daemon, Earlier, Report, Rising, gather};
-use engine::{Failure, Query, Way, health};
+use engine::{Failure, Query, Way, health, history};
 
 use crate::app::App;
 
@@ -104,17 +104,31 @@ impl Watch {
             event_buffer,
             is_complete: truth.complete,
             troubles: app.live.troubles(),
-            history: recorded
-                .as_ref()
-                .and_then(|status| status.trouble.as_ref())
-                .map(|trouble| trouble.failure.clone()),
+            history: recorded.as_ref().and_then(unrecorded),
             set_aside: recorded
-                .and_then(|status| status.set_aside)
-                .map(|aside| aside.kept_as.display().to_string()),
+                .and_then(|status| status.damaged.last().cloned())
+                .map(|kept| kept.display().to_string()),
+            names: app.naming().addresses.trouble(),
         });
         let report = Arc::new(health::examine(&facts));
         *self.report.write().unwrap_or_else(PoisonError::into_inner) = Some(report);
         Ok(began.elapsed())
+    }
+}
+
+/// Why history has a gap, if it has one.
+fn unrecorded(status: &history::Status) -> Option<Failure> {
+    match &status.trouble {
+        Some(trouble) => Some(trouble.failure.clone()),
+        None if status.lost > 0 => Some(Failure::new(
+            "history-gap",
+            format!(
+                "{} samples were given up since the start: the file could not be written for too long",
+                status.lost
+            ),
+            "it is written again; nothing need be done unless this rises",
+        )),
+        None => None,
     }
 }
 

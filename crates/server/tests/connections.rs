@@ -226,7 +226,8 @@ async fn what_is_wrong_is_told_with_its_field_and_a_querys_mistake_with_its_plac
         ("/api/v1/connections?limit=1&limit=2", "usage", "limit"),
         ("/api/v1/connections?sort=nothing", "usage", "sort"),
         ("/api/v1/connections?order=up", "usage", "order"),
-        ("/api/v1/connections?columns=src", "usage", "columns"),
+        ("/api/v1/connections?columns=scr", "usage", "columns"),
+        ("/api/v1/connections?columns=src,src", "usage", "columns"),
         ("/api/v1/connections?cursor=x&query=tcp", "usage", "cursor"),
         (
             "/api/v1/connections?query=tcp%20and",
@@ -476,4 +477,103 @@ async fn the_table_the_daemon_and_the_kernel_tell_their_numbers() {
     let configuration = daemon.get("/api/v1/configuration").await.json();
     assert_eq!(configuration["marks"]["application"]["names"]["91"], "SSL");
     assert_eq!(configuration["server"]["listen"][0], "127.0.0.1:8470");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chosen_columns_are_the_members_of_a_row_and_names_are_beside_numbers() {
+    let Some(daemon) = daemon() else { return };
+    let mut new = entry(0);
+    new.orig.src = "10.0.0.7".parse().unwrap();
+    new.orig.l4 = ctnetlink::L4::Ports {
+        src: 50_000,
+        dst: 443,
+    };
+    new.reply = new.orig.mirror();
+    new.helper = None;
+    fill_with(&daemon.client, [new]).unwrap();
+    daemon.known(1).await;
+    let mut config = engine::Config::default();
+    let names = &mut config.names;
+    names
+        .hosts
+        .insert("10.0.0.7".parse().unwrap(), "nas".to_owned());
+    let vocabulary = query::Vocabulary::default();
+    let settings = server::app::Settings::new(config, vocabulary).unwrap();
+    daemon.app.set_settings(settings);
+
+    let whole = daemon.get("/api/v1/connections").await.json();
+    let row = &whole["connections"][0];
+    assert_eq!(row["service"], "https");
+    assert_eq!(row["names"]["10.0.0.7"]["name"], "nas");
+    assert_eq!(row["names"]["10.0.0.7"]["from"], "configuration");
+    let chosen = "src,src_name,dst_name,dport,service,helper";
+    let page = daemon
+        .get(&format!("/api/v1/connections?columns={chosen}"))
+        .await
+        .json();
+    // What it lacks, a name and a helper, is left out.
+    let expected = json!({"src": "10.0.0.7", "src_name": "nas", "dport": 443, "service": "https"});
+    assert_eq!(page["connections"], json!([expected]));
+    let path = format!("/api/v1/connections?columns={chosen}");
+    let lines = daemon.get_as(&path, "application/x-ndjson").await.text();
+    let first: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    assert_eq!(first, expected);
+    let csv = daemon.get_as(&path, "text/csv").await.text();
+    assert_eq!(
+        csv,
+        format!("{chosen}\r\n10.0.0.7,nas,,443,https,\r\n"),
+        "{csv}"
+    );
+    let groups = daemon.get("/api/v1/groups?by=src").await.json();
+    assert_eq!(groups["names"]["10.0.0.7"]["name"], "nas");
+    let name = row["name"].as_str().unwrap();
+    let one = daemon.get(&format!("/api/v1/connections/{name}")).await;
+    let one = one.json();
+    // The namespace has no way there, which is no failure.
+    assert_eq!(one["routes"]["reply"], json!({"to": "10.0.0.7"}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_can_be_expected_by_one_that_has_a_helper() {
+    let Some(daemon) = daemon() else { return };
+    let master = json!({
+        "protocol": "tcp", "src": "10.0.0.7", "sport": 50_000, "dst": "192.0.2.1", "dport": 21,
+        "timeout": 600, "helper": "ftp",
+    });
+    let made = daemon.post("/api/v1/connections", &master).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+    let expected = |dst: &str| {
+        json!({
+            "protocol": "tcp", "src": "192.0.2.1", "dst": dst, "dport": 40_000, "timeout": 60,
+            "master": {"protocol": "tcp", "src": "10.0.0.7", "sport": 50_000, "dst": "192.0.2.1", "dport": 21},
+        })
+    };
+    let wrong = daemon
+        .post("/api/v1/expectations", &expected("2001:db8::1"))
+        .await;
+    assert_eq!(
+        (wrong.status, &wrong.json()["field"]),
+        (StatusCode::BAD_REQUEST, &json!("src"))
+    );
+    let mut without = expected("10.0.0.7");
+    without["master"]["sport"] = json!(50_001);
+    let none = daemon.post("/api/v1/expectations", &without).await;
+    assert_eq!(none.status, StatusCode::NOT_FOUND, "{}", none.text());
+
+    let done = daemon
+        .post("/api/v1/expectations", &expected("10.0.0.7"))
+        .await;
+    assert_eq!(done.status, StatusCode::NO_CONTENT, "{}", done.text());
+    let list = daemon.get("/api/v1/expectations").await.json();
+    let one = &list["expectations"][0];
+    assert_eq!(one["tuple"]["dport"], 40_000, "{list}");
+    assert_eq!(
+        (&one["mask"]["sport"], &one["mask"]["dport"]),
+        (&json!(0), &json!(65_535))
+    );
+    let path = format!("/api/v1/expectations/{}", one["id"]);
+    let gone = daemon.ask(Method::DELETE, &path, &json!({})).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.text());
+    let list = daemon.get("/api/v1/expectations").await.json();
+    assert_eq!(list["expectations"], json!([]));
 }

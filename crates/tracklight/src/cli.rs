@@ -1,7 +1,9 @@
 //! The command line: what there is, without doing any of it.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValue;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -97,6 +99,36 @@ pub(crate) struct Global {
 }
 
 impl Global {
+    /// All but the namespace, for a process that does what this one was asked.
+    pub(crate) fn arguments(&self) -> Vec<OsString> {
+        let name = |value: Option<PossibleValue>| value.map(|value| value.get_name().to_owned());
+        let mut arguments: Vec<OsString> = Vec::new();
+        // Those that were given: a subcommand's own may follow.
+        for (flag, is_given, value) in [
+            (
+                "--source",
+                self.source != SourceWay::Auto,
+                name(self.source.to_possible_value()),
+            ),
+            (
+                "--color",
+                self.color != ColorWhen::Auto,
+                name(self.color.to_possible_value()),
+            ),
+        ] {
+            if let Some(value) = value.filter(|_| is_given) {
+                arguments.extend([flag.into(), value.into()]);
+            }
+        }
+        if let Some(config) = &self.config {
+            arguments.extend(["--config".into(), config.into()]);
+        }
+        if self.verbose {
+            arguments.push("--verbose".into());
+        }
+        arguments
+    }
+
     /// In which way the kernel's table is read.
     pub(crate) const fn way(&self) -> Way {
         match self.source {

@@ -1,5 +1,7 @@
+use std::net::IpAddr;
+
 use super::entry::helper_name;
-use super::{Direction, Family, HelperName, Tuple};
+use super::{Direction, Family, HelperName, L4, Tuple};
 use crate::constants::*;
 use crate::wire::{Attrs, DecodeError, Writer};
 
@@ -175,6 +177,47 @@ pub struct NewExpectation {
 }
 
 impl NewExpectation {
+    /// Of a tuple, from whatever source port, by a master: the rest of the tuple counts whole.
+    pub fn new(tuple: Tuple, master: Tuple, timeout: u32) -> Self {
+        let all_bits = match tuple.src {
+            IpAddr::V4(_) => IpAddr::from([255; 4]),
+            IpAddr::V6(_) => IpAddr::from([255; 16]),
+        };
+        let l4 = match tuple.l4 {
+            L4::Ports { .. } => L4::Ports {
+                src: 0,
+                dst: u16::MAX,
+            },
+            other => other,
+        };
+        let mask = Tuple {
+            src: all_bits,
+            dst: all_bits,
+            protocol: tuple.protocol,
+            l4,
+        };
+        Self {
+            tuple,
+            mask,
+            master,
+            zone: 0,
+            timeout,
+            flags: ExpectationFlags::empty(),
+            class: 0,
+            helper: None,
+            function: None,
+            nat: None,
+        }
+    }
+
+    /// Whether all its addresses are of one family; the kernel would read others wrongly.
+    pub fn is_of_one_family(&self) -> bool {
+        let is_v4 = self.tuple.src.is_ipv4();
+        let tuples = [&self.tuple, &self.mask, &self.master];
+        let mut addresses = tuples.into_iter().flat_map(|tuple| [tuple.src, tuple.dst]);
+        addresses.all(|address| address.is_ipv4() == is_v4)
+    }
+
     pub(crate) fn encode(&self, w: &mut Writer) {
         self.tuple.encode(w, CTA_EXPECT_TUPLE, None);
         self.mask.encode(w, CTA_EXPECT_MASK, None);

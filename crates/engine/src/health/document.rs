@@ -166,6 +166,7 @@ fn worst() -> Facts {
             )],
             history: Some(Failure::new("disk-full", "no space is left", "")),
             set_aside: Some("/var/lib/tracklight/x".to_owned()),
+            names: Some(Failure::new("dns", "no server is named", "")),
         }),
         ..Facts::default()
     }

@@ -166,6 +166,8 @@ pub struct Daemon {
     pub history: Option<Failure>,
     /// Where the database is that was damaged and set aside.
     pub set_aside: Option<String>,
+    /// Why the DNS cannot be asked, if it should be.
+    pub names: Option<Failure>,
 }
 
 /// What could not be read.

@@ -67,6 +67,20 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How long the first thread waits for events before it looks whether it should end.
 const PATIENCE: Duration = Duration::from_millis(200);
 
+/// Tells the log what begins to fail and what is well again, once each.
+fn log_change(what: &str, before: Option<&Failure>, now: Option<&Failure>) {
+    match (before, now) {
+        (None, Some(failure)) => {
+            tracing::warn!(
+                code = failure.code,
+                "{what}: {failure}; it is tried again each second"
+            );
+        }
+        (Some(_), None) => tracing::info!("{what}: all is well again"),
+        _ => {}
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -146,11 +160,17 @@ impl Shared {
             };
             let Some(failure) = trouble else { return };
             self.lost(None);
+            log_change(
+                "events",
+                lock(&self.status).events_trouble.as_ref(),
+                Some(&failure),
+            );
             lock(&self.status).events_trouble = Some(failure);
             self.sleep(AGAIN);
             subscribed = self.subscribe();
             if subscribed.is_ok() {
-                lock(&self.status).events_trouble = None;
+                let before = lock(&self.status).events_trouble.take();
+                log_change("events", before.as_ref(), None);
                 self.ask_for_reading();
             }
         }
@@ -219,7 +239,9 @@ impl Shared {
             lock(&self.wish).now = false;
             let trouble = self.read_once().err();
             let failed = trouble.is_some();
-            lock(&self.status).reading_trouble = trouble;
+            let before =
+                std::mem::replace(&mut lock(&self.status).reading_trouble, trouble.clone());
+            log_change("the table", before.as_ref(), trouble.as_ref());
             self.readings.send_modify(|number| *number += 1);
             let took = began.elapsed();
             self.rest(took, if failed { AGAIN.max(took) } else { took });

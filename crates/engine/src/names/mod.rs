@@ -173,6 +173,15 @@ impl Names {
     /// The name of an address, as far as it is known now; never waits for anybody. Where the DNS
     /// may know more, it is asked, and its answer is there later.
     pub fn of(&self, address: IpAddr) -> Option<Name> {
+        self.find(address, self.questions.as_ref())
+    }
+
+    /// The same, but nobody is asked for more.
+    pub fn known(&self, address: IpAddr) -> Option<Name> {
+        self.find(address, None)
+    }
+
+    fn find(&self, address: IpAddr, questions: Option<&mpsc::Sender<IpAddr>>) -> Option<Name> {
         let address = address.to_canonical();
         if let Some(name) = self.hosts.get(&address) {
             return Some(Name::new(name, Origin::Configuration));
@@ -185,15 +194,16 @@ impl Names {
         if let Some(name) = state.hosts_file.get(&address) {
             return Some(Name::new(name, Origin::Hosts));
         }
-        let known = match &self.questions {
-            Some(questions) if is_worth_asking(address) => match state.answers.find(address, now) {
-                Known::Name(name) => name,
-                Known::Nothing(name) => {
+        let known = if self.questions.is_some() && is_worth_asking(address) {
+            match (state.answers.find(address, now), questions) {
+                (Known::Nothing(name), Some(questions)) => {
                     state.ask(address, questions);
                     name
                 }
-            },
-            _ => None,
+                (Known::Name(name) | Known::Nothing(name), _) => name,
+            }
+        } else {
+            None
         };
         drop(state);
         match known {

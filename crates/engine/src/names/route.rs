@@ -67,6 +67,19 @@ pub enum RouteKind {
     Other,
 }
 
+impl RouteKind {
+    /// Its name, as `ip route` has it where it has one.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unicast => "unicast",
+            Self::Local => "local",
+            Self::Broadcast => "broadcast",
+            Self::Multicast => "multicast",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// Asks the kernel for routes, in one network namespace.
 pub struct Routes {
     asker: Mutex<Asker>,

@@ -1,13 +1,24 @@
 //! A connection of the live table as JSON: the entry, and what is known beyond the kernel's words.
 
+use std::net::IpAddr;
+
 use crate::live::{Rates, Row, name};
-use crate::marks::Marks;
+use crate::names::Name;
+use crate::naming::Naming;
 
 use super::json::{Object, write_entry};
+use super::scalar::push_address;
 
 /// Appends a connection as one JSON object: the entry's members, its `name`, `rates` where they are
-/// known, and what its mark says: `provider`, `app`, `prio`.
-pub fn write_connection(out: &mut Vec<u8>, row: &Row, marks: &Marks) {
+/// known, the `service` that was addressed, `names` of its addresses, and what its mark says:
+/// `provider`, `app`, `prio`.
+pub fn write_connection(
+    out: &mut Vec<u8>,
+    row: &Row,
+    naming: &Naming,
+    addresses: &[(IpAddr, Name)],
+) {
+    let marks = &naming.marks;
     let start = out.len();
     write_entry(out, &row.entry);
     // The object goes on.
@@ -30,9 +41,33 @@ pub fn write_connection(out: &mut Vec<u8>, row: &Row, marks: &Marks) {
             member(name, &value);
         }
     }
+    if let Some(service) = naming.service(&row.entry) {
+        member("service", service);
+    }
+    if !addresses.is_empty() {
+        out.extend_from_slice(b",\"names\":");
+        write_names(out, addresses);
+    }
     if let Some(rates) = &row.rates {
         out.extend_from_slice(b",\"rates\":");
         write_rates(out, rates);
+    }
+    out.push(b'}');
+}
+
+/// Appends names by their addresses.
+pub fn write_names(out: &mut Vec<u8>, addresses: &[(IpAddr, Name)]) {
+    let mut separator = b'{';
+    for (address, name) in addresses {
+        out.extend_from_slice(&[separator, b'"']);
+        push_address(out, *address);
+        out.extend_from_slice(b"\":");
+        // Plain structs always serialise, and writing to a vector does not fail.
+        let _ = serde_json::to_writer(&mut *out, name);
+        separator = b',';
+    }
+    if addresses.is_empty() {
+        out.push(separator);
     }
     out.push(b'}');
 }
@@ -57,6 +92,7 @@ fn write_rates(out: &mut Vec<u8>, rates: &Rates) {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::naming::Unknown;
     use ctnetlink::{Entry, Protocol, Tuple};
 
     #[test]
@@ -75,9 +111,12 @@ mod tests {
             }),
             entry,
         };
-        let marks = Marks::new(&Config::default().marks);
+        let mut config = Config::default();
+        config.names.hosts.insert(host(1), "nas".to_owned());
+        let naming = Naming::new(&config).unwrap();
         let mut out = Vec::new();
-        write_connection(&mut out, &row, &marks);
+        let names = naming.addresses(&row.entry, Unknown::Leave);
+        write_connection(&mut out, &row, &naming, &names);
         let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
         let mut entry = Vec::new();
         write_entry(&mut entry, &row.entry);
@@ -92,5 +131,8 @@ mod tests {
             (&"SSL".into(), &"low".into())
         );
         assert_eq!(value.get("provider"), None);
+        assert_eq!(value["service"], "https");
+        let nas = serde_json::json!({"192.0.2.1": {"name": "nas", "from": "configuration"}});
+        assert_eq!(value["names"], nas);
     }
 }

@@ -1,6 +1,7 @@
 //! The JSON of a connection, as those see it who read it. [`engine::render::connection`] writes it;
 //! a test reads what was written back into this.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -105,9 +106,47 @@ pub struct Connection {
     /// Traffic class, by the mark and the configured names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prio: Option<String>,
+    /// Service that was addressed, by its port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// Names of its addresses, as far as they are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<BTreeMap<String, AddressName>>)]
+    pub names: Option<BTreeMap<IpAddr, AddressName>>,
     /// How much it moves; absent before it was read twice, and where accounting is off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rates: Option<Rates>,
+}
+
+/// A name of an address.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddressName {
+    /// The name.
+    pub name: String,
+    /// Who says so: `configuration`, `lease`, `hosts`, `dns`; `network` where it is the name of the
+    /// network that the address is in.
+    pub from: String,
+}
+
+/// A row of a page.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum PageRow {
+    /// All that is known of a connection.
+    Connection(Box<Connection>),
+    /// The columns that were asked for, by their names.
+    Columns(BTreeMap<String, ColumnValue>),
+}
+
+/// A value of a column.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum ColumnValue {
+    /// Of ports, sums, times.
+    Number(u64),
+    /// Of everything else.
+    Text(String),
 }
 
 /// One direction: who sends to whom, and how much.

@@ -8,13 +8,14 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use engine::live::{Live, PageRequest, Row, SortBy};
-use engine::marks::Marks;
+use engine::naming::{Naming, Unknown};
 use engine::render::connection::write_connection;
 use engine::{Column, Failure};
+use serde_json::value::RawValue;
 use utoipa::IntoParams;
 
 use super::answer::{self, Format, Pieces, Stopped};
-use super::csv::{self, CsvColumn};
+use super::columns::{self, RowColumn};
 use super::error::{ErrorBody, Fault};
 use super::explain::{self, Known};
 use super::extract::{FromGiven, Given, Named, Params, Seer, hint_of, shown};
@@ -46,7 +47,9 @@ pub struct ListParams {
     /// `desc` turns the order round.
     #[param(inline)]
     order: Option<Order>,
-    /// Columns of text/csv, separated by commas; refused for JSON, which has all.
+    /// Columns, separated by commas: text/csv has the usual ones without it, JSON and NDJSON all that
+    /// is known. /api/v1/query/fields lists them.
+    #[param(example = "name,src,dst,bytes")]
     columns: Option<String>,
     /// How many rows: of a page 1 to 1000, 100 if nothing is said; of text/csv and NDJSON any
     /// number, all if nothing is said.
@@ -75,7 +78,7 @@ pub struct Wanted {
     query: String,
     sort: Option<SortBy>,
     reverse: bool,
-    columns: Option<Vec<CsvColumn>>,
+    columns: Option<Vec<RowColumn>>,
     limit: Option<u32>,
     offset: u32,
     cursor: Option<String>,
@@ -108,7 +111,7 @@ impl FromGiven for Wanted {
             reverse: order == Some(Order::Desc),
             columns: given
                 .word("columns")
-                .map(|names| csv::columns(&names))
+                .map(|names| columns::columns(&names))
                 .transpose()?,
             limit: given.number("limit", 1..=u32::MAX)?,
             offset: given.number("offset", 0..=most)?.unwrap_or(0),
@@ -168,13 +171,6 @@ pub async fn list(
 }
 
 async fn page(app: Arc<App>, wanted: Wanted) -> Result<Response, Fault> {
-    if wanted.columns.is_some() {
-        return Err(Fault::usage(
-            "columns",
-            "JSON has all of a connection",
-            "leave it out, or send Accept: text/csv",
-        ));
-    }
     let limit = wanted.limit.map_or(USUAL_ROWS, |limit| limit as usize);
     if limit > MOST_ROWS {
         return Err(Fault::usage(
@@ -194,11 +190,10 @@ async fn page(app: Arc<App>, wanted: Wanted) -> Result<Response, Fault> {
 
 fn read_page(app: &App, wanted: &Wanted, limit: usize) -> Result<Page, Failure> {
     let page = app.live.page(&wanted.request(app, limit)?)?;
-    let marks = Marks::new(&app.settings().config.marks);
     let next = u64::from(wanted.offset) + limit as u64;
     let has_more = next < page.totals.connections;
     Ok(Page {
-        connections: rows(&page.rows, &marks)?,
+        connections: rows(&page.rows, &app.naming(), wanted.columns.as_deref())?,
         totals: Totals::from(page.totals),
         cursor: page.cursor.filter(|_| has_more),
         next_offset: has_more.then_some(next),
@@ -206,27 +201,41 @@ fn read_page(app: &App, wanted: &Wanted, limit: usize) -> Result<Page, Failure> 
     })
 }
 
-/// Connections as JSON.
-pub fn rows(rows: &[Row], marks: &Marks) -> Result<Vec<Box<serde_json::value::RawValue>>, Failure> {
-    let json = |row: &Row| {
+/// Connections as JSON: all that is known of them, or these columns.
+pub fn rows(
+    rows: &[Row],
+    naming: &Naming,
+    columns: Option<&[RowColumn]>,
+) -> Result<Vec<Box<RawValue>>, Failure> {
+    let json = |row| {
         let mut text = Vec::with_capacity(1024);
-        write_connection(&mut text, row, marks);
+        write_row(&mut text, row, naming, columns, Unknown::Ask);
         raw(text)
     };
     rows.iter().map(json).collect()
+}
+
+/// Appends a connection as JSON.
+pub fn write_row(
+    out: &mut Vec<u8>,
+    row: &Row,
+    naming: &Naming,
+    columns: Option<&[RowColumn]>,
+    unknown: Unknown,
+) {
+    match columns {
+        Some(columns) => columns::json_row(out, row, columns, naming, unknown),
+        None => {
+            let names = naming.addresses(&row.entry, unknown);
+            write_connection(out, row, naming, &names);
+        }
+    }
 }
 
 /// The header with the truth of an answer that is no JSON.
 pub const TRUTH: HeaderName = HeaderName::from_static("tracklight-truth");
 
 async fn stream(app: Arc<App>, wanted: Wanted, format: Format) -> Result<Response, Fault> {
-    if format == Format::Ndjson && wanted.columns.is_some() {
-        return Err(Fault::usage(
-            "columns",
-            "JSON has all of a connection",
-            "leave it out, or send Accept: text/csv",
-        ));
-    }
     // What is wrong is told before the first byte.
     let request = wanted.request(&app, MOST_ROWS)?;
     if wanted.cursor.is_some() {
@@ -240,16 +249,18 @@ async fn stream(app: Arc<App>, wanted: Wanted, format: Format) -> Result<Respons
     let permit = app.api.work.stream()?;
     let truth = Truth::from(&app.live.truth());
     let (pieces, body) = answer::body();
-    let columns = wanted.columns.unwrap_or_else(csv::usual);
+    let columns = match format {
+        Format::Csv => Some(wanted.columns.unwrap_or_else(columns::usual)),
+        _ => wanted.columns,
+    };
     let limit = wanted.limit.map_or(u64::MAX, u64::from);
     tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        let marks = Marks::new(&app.settings().config.marks);
         let mut writer = Writer {
             pieces,
             format,
             columns,
-            marks,
+            naming: app.naming(),
             left: limit,
             written: 0,
         };
@@ -276,8 +287,8 @@ async fn stream(app: Arc<App>, wanted: Wanted, format: Format) -> Result<Respons
 struct Writer {
     pieces: Pieces,
     format: Format,
-    columns: Vec<CsvColumn>,
-    marks: Marks,
+    columns: Option<Vec<RowColumn>>,
+    naming: Arc<Naming>,
     left: u64,
     written: u64,
 }
@@ -290,8 +301,8 @@ impl From<Stopped> for Failure {
 
 impl Writer {
     fn all(&mut self, live: &Live, mut request: PageRequest) -> Result<(), Failure> {
-        if self.format == Format::Csv {
-            csv::heading(self.pieces.buffer(), &self.columns);
+        if let (Format::Csv, Some(columns)) = (self.format, &self.columns) {
+            columns::csv_heading(self.pieces.buffer(), columns);
         }
         let is_as_it_lies = request.sort.is_none() && !request.reverse && request.cursor.is_none();
         if is_as_it_lies {
@@ -331,11 +342,13 @@ impl Writer {
         self.left -= 1;
         self.written += 1;
         let out = self.pieces.buffer();
-        if self.format == Format::Csv {
-            csv::row(out, row, &self.columns, &self.marks);
-        } else {
-            write_connection(out, row, &self.marks);
-            out.push(b'\n');
+        match (self.format, &self.columns) {
+            (Format::Csv, Some(columns)) => columns::csv_row(out, row, columns, &self.naming),
+            (_, columns) => {
+                let columns = columns.as_deref();
+                write_row(out, row, &self.naming, columns, Unknown::Leave);
+                out.push(b'\n');
+            }
         }
         self.pieces.spill()?;
         Ok(ControlFlow::Continue(()))

@@ -100,6 +100,32 @@ pub struct EditRequest {
     helper: Option<String>,
 }
 
+/// A protocol by its name or number, in the field `protocol`.
+fn protocol(text: &str) -> Result<Protocol, Fault> {
+    Protocol::from_name(text).ok_or_else(|| {
+        let message = format!("there is no protocol {}", shown(text));
+        Fault::usage(
+            "protocol",
+            message,
+            "a name such as tcp, or an IANA number from 0 to 255",
+        )
+    })
+}
+
+/// The same, of those that have ports.
+pub fn protocol_with_ports(text: &str) -> Result<Protocol, Fault> {
+    let protocol = protocol(text)?;
+    if !protocol.has_ports() {
+        let message = format!("{protocol} has no ports");
+        return Err(Fault::usage(
+            "protocol",
+            message,
+            "tcp, udp, or another with ports",
+        ));
+    }
+    Ok(protocol)
+}
+
 impl CreateRequest {
     /// The entry to be made; what the kernel would pass over in silence is refused.
     pub fn entry(&self) -> Result<NewEntry, Fault> {
@@ -127,14 +153,7 @@ impl CreateRequest {
     }
 
     fn tuple(&self) -> Result<Tuple, Fault> {
-        let protocol = Protocol::from_name(&self.protocol).ok_or_else(|| {
-            let message = format!("there is no protocol {}", shown(&self.protocol));
-            Fault::usage(
-                "protocol",
-                message,
-                "a name such as tcp, or an IANA number from 0 to 255",
-            )
-        })?;
+        let protocol = protocol(&self.protocol)?;
         let is_v4 = self.src.is_ipv4();
         if is_v4 != self.dst.is_ipv4() {
             return Err(other_family("dst"));
@@ -381,7 +400,8 @@ fn labels(field: &'static str, numbers: &[u8]) -> Result<Labels, Fault> {
     Ok(Labels::from_bits(bits))
 }
 
-fn helper(name: &str) -> Result<HelperName, Fault> {
+/// A helper by its name.
+pub fn helper(name: &str) -> Result<HelperName, Fault> {
     if name.bytes().any(|byte| byte == 0) {
         return Err(Fault::usage(
             "helper",

@@ -178,7 +178,7 @@ fn status_of(code: &str) -> StatusCode {
         "cursor-expired" => StatusCode::GONE,
         "too-large" => StatusCode::PAYLOAD_TOO_LARGE,
         "media-type" => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "too-busy" | "not-ready" => StatusCode::SERVICE_UNAVAILABLE,
+        "too-busy" | "not-ready" | "timed-out" => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

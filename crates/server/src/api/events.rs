@@ -68,12 +68,13 @@ pub async fn events(
     tokio::spawn(async move {
         let _permit = permit;
         // The reader is gone, or was let go.
-        let _over = tell(&ring, changes, &frames, &query, next, gap).await;
+        let _over = tell(&app, &ring, changes, &frames, &query, next, gap).await;
     });
     Ok(response)
 }
 
 async fn tell(
+    app: &App,
     ring: &Ring,
     mut changes: watch::Receiver<u64>,
     frames: &Frames,
@@ -87,7 +88,7 @@ async fn tell(
     }
     loop {
         changes.borrow_and_update();
-        match ring.take(next, query) {
+        match ring.take(next, query, &app.naming()) {
             Taken::Some { bytes, after } => {
                 next = after;
                 if !bytes.is_empty() {

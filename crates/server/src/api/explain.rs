@@ -5,11 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 use ctnetlink::{Entry, Protocol, Status, Tuple};
 use engine::Failure;
 use engine::live::Row;
-use engine::marks::Marks;
+use engine::names;
+use engine::naming::Unknown;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::connections::write_row;
+use super::error::{ErrorBody, Fault};
 use super::own::Own;
 use super::shape::{Truth, raw};
 use super::sysctl::Settings;
@@ -27,6 +30,8 @@ pub struct Known {
     pub age: Option<u64>,
     /// Who really speaks with whom.
     pub path: Path,
+    /// How this machine sends packets of each direction on, as the kernel would route them now.
+    pub routes: Routes,
     /// What its state means, one sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_meaning: Option<String>,
@@ -59,6 +64,71 @@ pub struct Path {
     pub sentence: String,
 }
 
+/// How packets of each direction leave.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Routes {
+    /// Of the original direction: to whom answers in truth.
+    pub orig: OneWay,
+    /// Of the reply direction: to the opener.
+    pub reply: OneWay,
+}
+
+/// The way to an address.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OneWay {
+    /// To where.
+    #[schema(value_type = String)]
+    pub to: IpAddr,
+    /// The way; absent where none leads there, or the kernel did not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<Route>,
+    /// Why it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<ErrorBody>,
+}
+
+/// A route.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Route {
+    /// What the kernel does with packets: `unicast` sends them on, `local` takes them itself,
+    /// `broadcast`, `multicast`, `other`.
+    pub kind: String,
+    /// The interface by which they leave, `lo` for this machine's own addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+    /// The router that they are given to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub gateway: Option<IpAddr>,
+    /// The source address that this machine's own packets would have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub source: Option<IpAddr>,
+    /// The routing table that it is in.
+    pub table: u32,
+}
+
+impl From<names::Route> for Route {
+    fn from(route: names::Route) -> Self {
+        Self {
+            kind: route.kind.name().to_owned(),
+            interface: route.interface.map(|name| name.to_string()),
+            gateway: route.gateway,
+            source: route.source,
+            table: route.table,
+        }
+    }
+}
+
+fn one_way(app: &App, to: IpAddr, mark: u32) -> OneWay {
+    let route = app.routes().and_then(|routes| routes.route(to, mark));
+    let (route, failure) = match route {
+        Ok(route) => (route.map(Route::from), None),
+        Err(failure) => (None, Some(Fault::from(failure).body())),
+    };
+    OneWay { to, route, failure }
+}
+
 /// A setting of the kernel's.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Setting {
@@ -72,9 +142,8 @@ pub struct Setting {
 /// All that is known of a connection. Reads the kernel's settings.
 pub fn known(app: &App, who: &Who, row: &Row) -> Result<Known, Failure> {
     let entry = &row.entry;
-    let marks = Marks::new(&app.settings().config.marks);
     let mut json = Vec::with_capacity(1024);
-    engine::render::connection::write_connection(&mut json, row, &marks);
+    write_row(&mut json, row, &app.naming(), None, Unknown::Ask);
     let own = Own::of(who).is(entry);
     let truth = app.live.truth();
     let setting = timeout_setting(entry).map(|name| Setting {
@@ -85,6 +154,10 @@ pub fn known(app: &App, who: &Who, row: &Row) -> Result<Known, Failure> {
         connection: raw(json)?,
         age: entry.age(engine::now()),
         path: path(entry),
+        routes: Routes {
+            orig: one_way(app, entry.reply.src, entry.mark.unwrap_or(0)),
+            reply: one_way(app, entry.orig.src, entry.mark.unwrap_or(0)),
+        },
         state_meaning: meaning(entry).map(str::to_owned),
         timeout_setting: setting,
         own_session: own.map(|own| format!("this is the session that you are in: {own}")),

@@ -1,6 +1,7 @@
 //! `/api/v1/groups`: what connections have in common.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
@@ -8,13 +9,16 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use engine::Failure;
-use engine::group::{By, MOST_GROUPS, Order, Plan, SortBy};
-use engine::marks::Marks;
+use engine::group::{By, Cell, MOST_GROUPS, Order, Plan, Report, SortBy};
+use engine::names::Name;
+use engine::naming::{Naming, Unknown};
+use engine::render::connection::write_names;
 use engine::render::group;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{self, Format};
+use super::connection::AddressName;
 use super::connections::TRUTH;
 use super::error::{ErrorBody, Fault};
 use super::extract::{FromGiven, Given, Params, Seer};
@@ -125,6 +129,8 @@ pub struct Groups {
     pub ungrouped: Option<Sums>,
     /// All of it.
     pub total: Sums,
+    /// Names of the addresses that groups are of, as far as they are known.
+    pub names: BTreeMap<String, AddressName>,
     /// Whether the table was known whole.
     pub complete: bool,
     /// How far it can be believed.
@@ -224,10 +230,26 @@ pub async fn list(
         .await
 }
 
+/// The addresses that groups are of, with their names.
+fn names_of(report: &Report, naming: &Naming) -> Vec<(IpAddr, Name)> {
+    let mut names = Vec::new();
+    let mut seen = HashSet::new();
+    for cell in report.rows().flat_map(|row| row.cells) {
+        if let Cell::Text(text) = cell
+            && let Ok(address) = text.parse()
+            && seen.insert(address)
+            && let Some(name) = naming.address(address, Unknown::Ask)
+        {
+            names.push((address, name));
+        }
+    }
+    names
+}
+
 fn grouped(app: &App, wanted: Wanted, format: Format) -> Result<Response, Fault> {
     let query = app.query(&wanted.query)?;
-    let marks = Marks::new(&app.settings().config.marks);
-    let plan = Plan::new(wanted.by, &marks, MOST_GROUPS)
+    let naming = app.naming();
+    let plan = Plan::new(wanted.by, &naming.marks, MOST_GROUPS)
         .map_err(|failure| Fault::from(failure).about("by"))?;
     let (groups, truth) = app.live.groups(&query, &plan);
     let report = groups.into_report(wanted.order, Some(wanted.limit as usize));
@@ -239,6 +261,8 @@ fn grouped(app: &App, wanted: Wanted, format: Format) -> Result<Response, Fault>
             group::write_json(&mut out, &report, complete);
             // The object goes on.
             out.truncate(out.trim_ascii_end().len().saturating_sub(1));
+            out.extend_from_slice(b",\"names\":");
+            write_names(&mut out, &names_of(&report, &naming));
             out.extend_from_slice(format!(",\"truth\":{truth}}}").as_bytes());
             return Ok(
                 Json(raw(out).map_err(|failure: Failure| Fault::from(failure))?).into_response(),

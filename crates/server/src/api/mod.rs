@@ -3,9 +3,9 @@
 pub mod answer;
 pub mod audit;
 pub mod changes;
+pub mod columns;
 pub mod connection;
 pub mod connections;
-pub mod csv;
 pub mod deletions;
 pub mod edit;
 pub mod error;
@@ -113,7 +113,7 @@ fn documented() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(deletions::confirm))
         .routes(routes!(deletions::undo))
         .routes(routes!(changes::flush))
-        .routes(routes!(expectations::list))
+        .routes(routes!(expectations::list, expectations::create))
         .routes(routes!(expectations::forget))
         .routes(routes!(health::health))
         .routes(routes!(health::history))

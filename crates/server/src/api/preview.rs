@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use ctnetlink::{Client, DumpOutcome, Entry, Key};
 use engine::actions::{self, Changed, Named};
 use engine::live::Row;
-use engine::marks::Marks;
+
 use engine::restore::{self, Restored};
 use engine::saved::{Header, Rereadable, TableWriter};
 use engine::{Failure, Query, undo};
@@ -312,7 +312,6 @@ pub fn make(app: &App, who: &Who, query: &Query) -> Result<Deletion, Failure> {
         found.take(row, &own);
         Ok(ControlFlow::Continue(()))
     })?;
-    let marks = Marks::new(&app.settings().config.marks);
     let owners = found.owners();
     let complete = truth.complete;
     let saved = found
@@ -325,7 +324,7 @@ pub fn make(app: &App, who: &Who, query: &Query) -> Result<Deletion, Failure> {
         matched: found.keys.len() as u64,
         owners,
         owners_total: found.owners.len() as u64,
-        sample: rows(&found.sample, &marks)?,
+        sample: rows(&found.sample, &app.naming(), None)?,
         own_session: found.own.map(|own| own.to_string()),
         undoable: saved.is_some(),
         expires_ns: expiry_ns(),

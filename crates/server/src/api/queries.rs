@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::tagged;
-use super::csv::BEYOND;
+use super::columns::BEYOND;
 use super::error::{ErrorBody, Fault};
 use super::extract::{Body, FromGiven, Given, Nothing, Params, Seer};
 use crate::app::App;

@@ -9,7 +9,7 @@ use axum::body::Bytes;
 use ctnetlink::Event;
 use engine::Query;
 use engine::live::{Feed, Row, entry_of};
-use engine::marks::Marks;
+use engine::naming::{Naming, Unknown};
 use engine::render::connection::write_connection;
 use engine::render::json::Object;
 use tokio::sync::watch;
@@ -43,7 +43,6 @@ struct Slots {
     /// The first number of all.
     began: u64,
     events: VecDeque<Arc<Slot>>,
-    marks: Arc<Marks>,
     is_closed: bool,
 }
 
@@ -80,13 +79,11 @@ impl Events {
         }
         // Microseconds since the epoch: numbers of another ring, of this daemon or the next, are smaller.
         let began = engine::now() / 1000;
-        let marks = Marks::new(&app.settings().config.marks);
         let ring = Arc::new(Ring {
             slots: Mutex::new(Slots {
                 first: began,
                 began,
                 events: VecDeque::new(),
-                marks: Arc::new(marks),
                 is_closed: false,
             }),
             changes: watch::Sender::new(0),
@@ -165,8 +162,8 @@ impl Ring {
     }
 
     /// What is selected from a number on.
-    pub fn take(&self, next: u64, query: &Query) -> Taken {
-        let (some, marks) = {
+    pub fn take(&self, next: u64, query: &Query, naming: &Naming) -> Taken {
+        let some = {
             let slots = self.slots();
             let Some(place) = next.checked_sub(slots.first) else {
                 return Taken::TooSlow;
@@ -186,14 +183,14 @@ impl Ring {
                     Taken::Nothing
                 };
             }
-            (some, Arc::clone(&slots.marks))
+            some
         };
         let now = engine::now();
         let (mut bytes, mut after) = (Vec::new(), next);
         for slot in some {
             let is_wanted = entry_of(&slot.event).is_none_or(|entry| query.matches(entry, now));
             if is_wanted {
-                bytes.extend_from_slice(slot.text.get_or_init(|| text(after, &slot.event, &marks)));
+                bytes.extend_from_slice(slot.text.get_or_init(|| text(after, &slot.event, naming)));
             }
             after += 1;
             if bytes.len() >= PIECE {
@@ -230,7 +227,7 @@ impl Ring {
 }
 
 /// An event as it is sent.
-fn text(number: u64, event: &Event, marks: &Marks) -> Bytes {
+fn text(number: u64, event: &Event, naming: &Naming) -> Bytes {
     let (kind, entry) = match event {
         Event::New(entry) => ("new", entry),
         Event::Update(entry) => ("update", entry),
@@ -249,7 +246,8 @@ fn text(number: u64, event: &Event, marks: &Marks) -> Bytes {
     let mut object = Object::open(&mut data);
     object.text("event", kind);
     object.number("time_ns", entry.event_time.unwrap_or_else(engine::now));
-    write_connection(object.key("entry"), &row, marks);
+    let names = naming.addresses(&row.entry, Unknown::Ask);
+    write_connection(object.key("entry"), &row, naming, &names);
     object.close();
     frame(kind, Some(number), &data)
 }
@@ -258,7 +256,6 @@ fn text(number: u64, event: &Event, marks: &Marks) -> Bytes {
 mod tests {
     use super::*;
     use ctnetlink::{Entry, Protocol, Tuple};
-    use engine::Config;
 
     fn ring(began: u64) -> Ring {
         Ring {
@@ -266,11 +263,14 @@ mod tests {
                 first: began,
                 began,
                 events: VecDeque::new(),
-                marks: Arc::new(Marks::new(&Config::default().marks)),
                 is_closed: false,
             }),
             changes: watch::Sender::new(0),
         }
+    }
+
+    fn naming() -> Naming {
+        Naming::new(&engine::Config::default()).unwrap()
     }
 
     fn born(port: u16) -> Arc<Event> {
@@ -294,9 +294,15 @@ mod tests {
         let ring = ring(1000);
         ring.push((1..=5).map(born));
         assert_eq!(ring.resume(1001), (1002, None));
-        assert_eq!(ids(ring.take(1002, &Query::any())), [1002, 1003, 1004]);
+        assert_eq!(
+            ids(ring.take(1002, &Query::any(), &naming())),
+            [1002, 1003, 1004]
+        );
         assert_eq!(ring.resume(1004), (1005, None));
-        assert!(matches!(ring.take(1005, &Query::any()), Taken::Nothing));
+        assert!(matches!(
+            ring.take(1005, &Query::any(), &naming()),
+            Taken::Nothing
+        ));
     }
 
     #[test]
@@ -304,7 +310,10 @@ mod tests {
         let ring = ring(1000);
         ring.push((0..REMEMBERED as u16 + 7).map(born));
         assert_eq!(ring.resume(1001), (1007, Some(Some(5))));
-        assert!(matches!(ring.take(1006, &Query::any()), Taken::TooSlow));
+        assert!(matches!(
+            ring.take(1006, &Query::any(), &naming()),
+            Taken::TooSlow
+        ));
         assert_eq!(ring.resume(17), (1007, Some(None)), "another ring's");
         let end = ring.next();
         assert_eq!(ring.resume(end + 9), (end, Some(None)), "nobody's");

@@ -146,7 +146,7 @@ pub struct OfState {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Page {
     /// The rows, in order.
-    #[schema(value_type = Vec<super::connection::Connection>)]
+    #[schema(value_type = Vec<super::connection::PageRow>)]
     pub connections: Vec<Box<RawValue>>,
     /// Sums of all that is selected, not of this page alone.
     pub totals: Totals,

@@ -1,12 +1,14 @@
 //! A page at a moment, and what is different from the one before.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use axum::body::Bytes;
 use engine::live::{Page, Row, name};
-use engine::marks::Marks;
+use engine::names::Name;
+use engine::naming::{Naming, Unknown};
 use engine::render::connection::write_connection;
 use engine::render::json::Object;
 
@@ -29,12 +31,13 @@ pub struct Asked {
 }
 
 /// A page at a moment.
-#[derive(Debug)]
 pub struct Shot {
     number: u64,
     rows: Vec<Arc<Sent>>,
     totals: Totals,
     truth: Truth,
+    /// By which the rows were written.
+    naming: Arc<Naming>,
     /// As it is sent to who comes new.
     whole: OnceLock<Bytes>,
     /// As it is sent to who has the one before; `None` where nothing is different.
@@ -46,30 +49,20 @@ pub struct Shot {
 struct Sent {
     name: String,
     row: Row,
+    names: Vec<(IpAddr, Name)>,
     at: Instant,
     json: Vec<u8>,
 }
 
 impl Sent {
-    fn new(row: Row, name: String, at: Instant, marks: &Marks) -> Self {
-        let mut json = Vec::with_capacity(1024);
-        write_connection(&mut json, &row, marks);
-        Self {
-            name,
-            row,
-            at,
-            json,
-        }
-    }
-
     /// Whether a row is the same but for a timeout that has run down.
-    fn is(&self, row: &Row, at: Instant) -> bool {
+    fn is(&self, row: &Row, names: &[(IpAddr, Name)], at: Instant) -> bool {
         let passed = u32::try_from((at - self.at).as_secs()).unwrap_or(u32::MAX);
         let ran_down = match (self.row.entry.timeout, row.entry.timeout) {
             (Some(then), Some(now)) => then.saturating_sub(passed).abs_diff(now) <= 1,
             (then, now) => then == now,
         };
-        if !ran_down || self.row.rates != row.rates {
+        if !ran_down || self.row.rates != row.rates || self.names != names {
             return false;
         }
         let mut entry = row.entry.clone();
@@ -81,25 +74,38 @@ impl Sent {
 
 impl Shot {
     /// Of a page; rows that are the same as before are not written again.
-    pub fn of(page: Page, before: Option<&Self>, marks: &Marks) -> Self {
+    pub fn of(page: Page, before: Option<&Self>, naming: Arc<Naming>) -> Self {
         let at = Instant::now();
         let known: HashMap<&str, &Arc<Sent>> = before
             .into_iter()
+            .filter(|shot| Arc::ptr_eq(&shot.naming, &naming))
             .flat_map(|shot| &shot.rows)
             .map(|sent| (sent.name.as_str(), sent))
             .collect();
         let sent = |row: Row| {
             let name = name(&row.entry);
+            let names = naming.addresses(&row.entry, Unknown::Ask);
             match known.get(name.as_str()) {
-                Some(sent) if sent.is(&row, at) => Arc::clone(sent),
-                _ => Arc::new(Sent::new(row, name, at, marks)),
+                Some(sent) if sent.is(&row, &names, at) => return Arc::clone(sent),
+                _ => {}
             }
+            let mut json = Vec::with_capacity(1024);
+            write_connection(&mut json, &row, &naming, &names);
+            Arc::new(Sent {
+                name,
+                row,
+                names,
+                at,
+                json,
+            })
         };
+        let rows = page.rows.into_iter().map(sent).collect();
         let mut shot = Self {
             number: before.map_or(0, |shot| shot.number + 1),
-            rows: page.rows.into_iter().map(sent).collect(),
+            rows,
             totals: Totals::from(page.totals),
             truth: Truth::from(&page.truth),
+            naming,
             whole: OnceLock::new(),
             difference: None,
         };

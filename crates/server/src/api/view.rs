@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use engine::live::PageRequest;
-use engine::marks::Marks;
 use engine::{Failure, Query};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -185,8 +184,7 @@ async fn look(app: Arc<App>, asked: Asked, request: PageRequest) {
         let begun = Instant::now();
         let shot = app.api.work.run(move || {
             let page = state.live.page(&request)?;
-            let marks = Marks::new(&state.settings().config.marks);
-            Ok::<_, Failure>(Shot::of(page, before.as_deref(), &marks))
+            Ok::<_, Failure>(Shot::of(page, before.as_deref(), state.naming()))
         });
         // Where too much is under way, the next second will do.
         let goes_on = match shot.await {

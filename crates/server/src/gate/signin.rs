@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{FormRejection, JsonRejection};
 use axum::extract::{Form, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
-use engine::Failure;
 use serde::{Deserialize, Serialize};
 
 use super::{Gate, Peer, Refused, Token, check_origin, cookie, cookie_name};
+use crate::api::error::Fault;
 use crate::who::{Role, Who};
 
 /// `/signin` and `/api/v1/session`.
@@ -47,8 +47,15 @@ async fn sign_in(
     State(gate): State<Arc<Gate>>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
-    Form(answer): Form<Answer>,
+    answer: Result<Form<Answer>, FormRejection>,
 ) -> Response {
+    let Form(answer) = match answer {
+        Ok(answer) => answer,
+        Err(rejection) => {
+            let words = "This is no form of this page.";
+            return (rejection.status(), Html(form("", words))).into_response();
+        }
+    };
     match begin(&gate, &peer, &headers, &answer) {
         Ok((_, cookie)) => {
             let mut response = Redirect::to("/").into_response();
@@ -71,13 +78,16 @@ async fn begin_session(
     headers: HeaderMap,
     answer: Result<Json<Answer>, JsonRejection>,
 ) -> Response {
-    let Ok(Json(answer)) = answer else {
-        let failure = Failure::new(
-            "usage",
-            "the request has no token",
-            "send {\"token\": \"tl_…\"} or {\"code\": \"…\"} as application/json",
-        );
-        return (StatusCode::BAD_REQUEST, Json(failure)).into_response();
+    let Json(answer) = match answer {
+        Ok(answer) => answer,
+        Err(rejection) => {
+            let (code, message) = match rejection.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => ("too-large", "this is too long for a token"),
+                _ => ("usage", "the request has no token"),
+            };
+            let hint = "send {\"token\": \"tl_…\"} or {\"code\": \"…\"} as application/json";
+            return Fault::new(code, message, hint).into_response();
+        }
     };
     match begin(&gate, &peer, &headers, &answer) {
         Ok((token, cookie)) => {
@@ -160,7 +170,7 @@ fn form(code: &str, words: &str) -> String {
     };
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><title>Tracklight: sign in</title>\
+         <meta name=\"viewport\" content=\"width=device-width\"><link rel=\"icon\" href=\"data:,\"><title>Tracklight: sign in</title>\
          <style>body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:26rem;margin:15vh auto;padding:0 1rem;\
          color-scheme:light dark}}input,button{{font:inherit;padding:.4rem .8rem}}input{{width:100%;\
          box-sizing:border-box;margin:.3rem 0 1rem}}</style></head><body><h1>Tracklight</h1><p>{words}</p>\

@@ -169,6 +169,8 @@ impl Shared {
         builder
             .http1()
             .timer(TokioTimer::new())
+            // Who has said all may close that half, and is answered all the same.
+            .half_close(true)
             .header_read_timeout(self.limits.head)
             .max_buf_size(HEAD);
         builder

@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use engine::group::{Cell, Groups, Order, Plan};
-use engine::marks::Marks;
+
 use engine::{Failure, Query};
 
 use crate::App;
@@ -176,8 +176,7 @@ fn find_sources(app: &App, top: usize) -> Result<Sources, Failure> {
     let by = "src"
         .parse()
         .map_err(|error: String| Failure::new("usage", error, ""))?;
-    let marks = Marks::new(&app.settings().config.marks);
-    let plan = Plan::new(vec![by], &marks, MOST_SOURCES)?;
+    let plan = Plan::new(vec![by], &app.naming().marks, MOST_SOURCES)?;
     let (groups, _) = app.live.groups(&Query::any(), &plan);
     Ok(first_of(groups, top))
 }

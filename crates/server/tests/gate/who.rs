@@ -93,7 +93,7 @@ fn a_link_signs_in_once_and_not_by_being_looked_at() {
         let policy = page.header("content-security-policy").unwrap();
         assert!(policy.contains("default-src 'self'") && policy.contains("frame-ancestors 'none'"));
         assert!(!policy.contains("script-src"), "{policy}");
-        assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
+        assert_eq!(page.header("referrer-policy"), Some("same-origin"));
     }
     let first = daemon.sign_in(&format!("code={code}"));
     assert_eq!((first.status, first.header("location")), (303, Some("/")));

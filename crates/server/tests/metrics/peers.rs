@@ -207,10 +207,7 @@ impl OwnServer {
         let live = Live::open(Some(inside), Way::Netlink, &settings).unwrap();
         let mut config = Config::default();
         config.metrics.top_sources = 5;
-        let settings = Settings {
-            config,
-            vocabulary: query::Vocabulary::default(),
-        };
+        let settings = Settings::new(config, query::Vocabulary::default()).unwrap();
         let app = Arc::new(App::new(live, Way::Netlink, None, settings));
         let findings = |_: &App| Some([("critical", 0), ("warning", 1)].into());
         let routes = routes_with(Arc::new(findings)).with_state(Arc::clone(&app));

@@ -81,7 +81,7 @@ pub fn daemon_in(namespace: &Path) -> Arc<App> {
     let config = Config::default();
     let vocabulary = engine::vocabulary(&config, Some(inside()));
     let path = namespace.to_str().unwrap().to_owned();
-    let settings = Settings { config, vocabulary };
+    let settings = Settings::new(config, vocabulary).unwrap();
     Arc::new(App::new(live, Way::Auto, Some(path), settings))
 }
 

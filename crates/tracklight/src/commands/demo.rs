@@ -79,18 +79,19 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
             "run it on its own",
         )
     })?;
-    let status = subcommand(&lab, args)?;
+    let status = subcommand(&lab, args, global)?;
     drop(traffic);
     drop(lab);
     Ok(Outcome::Status(exit_code(status)))
 }
 
-fn subcommand(lab: &Lab, args: &Args) -> Result<ExitStatus, Failure> {
+fn subcommand(lab: &Lab, args: &Args, global: &Global) -> Result<ExitStatus, Failure> {
     let program = std::env::current_exe().map_err(cannot_run)?;
     if args.command.first().is_some_and(|name| name == "serve") {
-        return serve(lab, args, &program);
+        return serve(lab, args, global, &program);
     }
     let mut command: Command = lab.gateway().bound_command(program);
+    command.args(global.arguments());
     if args.command.is_empty() {
         command.arg("list");
     }
@@ -111,11 +112,12 @@ fn wait_for(command: &mut Command) -> Result<ExitStatus, Failure> {
 
 /// The daemon keeps the gateway's table but listens where this machine's browsers are; what it keeps goes
 /// with the demo.
-fn serve(lab: &Lab, args: &Args, program: &Path) -> Result<ExitStatus, Failure> {
+fn serve(lab: &Lab, args: &Args, global: &Global, program: &Path) -> Result<ExitStatus, Failure> {
     let state = tempfile::tempdir().map_err(cannot_run)?;
     let says = |flag: &str| args.command.iter().any(|given| given == flag);
     let mut command = Command::new(program);
     command.arg("--netns").arg(lab.gateway().path());
+    command.args(global.arguments());
     command.args(&args.command);
     if !says("--state") {
         command.arg("--state").arg(state.path());

@@ -191,24 +191,6 @@ fn key(args: &TupleArgs) -> Result<ExpectationKey, Failure> {
 }
 
 fn new(args: &CreateArgs) -> Result<NewExpectation, Failure> {
-    let tuple = args.tuple.tuple()?;
-    let all_bits = || match tuple.any_address() {
-        IpAddr::V4(_) => IpAddr::from([255; 4]),
-        IpAddr::V6(_) => IpAddr::from([255; 16]),
-    };
-    let l4 = match tuple.l4 {
-        L4::Ports { .. } => L4::Ports {
-            src: args.mask_sport,
-            dst: args.mask_dport,
-        },
-        other => other,
-    };
-    let mask = Tuple {
-        src: args.mask_src.unwrap_or_else(all_bits),
-        dst: args.mask_dst.unwrap_or_else(all_bits),
-        protocol: tuple.protocol,
-        l4,
-    };
     let master = Tuple::ports(
         args.master_proto,
         args.master_src,
@@ -216,30 +198,22 @@ fn new(args: &CreateArgs) -> Result<NewExpectation, Failure> {
         args.master_dst,
         args.master_dport,
     );
-    let addresses = [mask.src, mask.dst, master.src, master.dst];
-    if addresses
-        .iter()
-        .any(|address| address.is_ipv4() != tuple.src.is_ipv4())
-    {
+    let mut new = NewExpectation::new(args.tuple.tuple()?, master, args.timeout);
+    if let L4::Ports { src, dst } = &mut new.mask.l4 {
+        (*src, *dst) = (args.mask_sport, args.mask_dport);
+    }
+    new.mask.src = args.mask_src.unwrap_or(new.mask.src);
+    new.mask.dst = args.mask_dst.unwrap_or(new.mask.dst);
+    if !new.is_of_one_family() {
         return Err(usage(
             "masks and master are of another family than the expectation",
             "give all addresses in IPv4 or all in IPv6",
         ));
     }
-    Ok(NewExpectation {
-        tuple,
-        mask,
-        master,
-        zone: args.tuple.zone,
-        timeout: args.timeout,
-        flags: if args.permanent {
-            ExpectationFlags::PERMANENT
-        } else {
-            ExpectationFlags::empty()
-        },
-        class: 0,
-        helper: args.helper,
-        function: None,
-        nat: None,
-    })
+    new.zone = args.tuple.zone;
+    if args.permanent {
+        new.flags = ExpectationFlags::PERMANENT;
+    }
+    new.helper = args.helper;
+    Ok(new)
 }

@@ -1,6 +1,6 @@
 //! `tracklight serve`.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -146,8 +146,11 @@ fn log(global: &Global) {
     let _ = match journal {
         Some(journal) => registry.with(journal).try_init(),
         None => {
-            let stderr = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-            registry.with(stderr.with_target(false)).try_init()
+            let stderr = tracing_subscriber::fmt::layer()
+                .with_writer(std::io::stderr)
+                .with_ansi(std::io::stderr().is_terminal())
+                .with_target(false);
+            registry.with(stderr).try_init()
         }
     };
 }

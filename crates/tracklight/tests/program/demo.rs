@@ -48,6 +48,20 @@ fn demo_runs_a_subcommand_on_real_traffic_and_leaves_nothing_behind() {
     assert!(out.ends_with(" deleted\n"), "{out}");
     run(TRACKLIGHT, &["demo", "list", "-p", "sctp"]).exits(1);
     run(TRACKLIGHT, &["demo", "demo"]).exits(2);
+    // What is said before it holds for the subcommand.
+    run(
+        TRACKLIGHT,
+        &[
+            "--config",
+            "/nowhere.toml",
+            "demo",
+            "group",
+            "--by",
+            "proto",
+        ],
+    )
+    .exits(4);
+    run(TRACKLIGHT, &["--source", "netlink", "demo", "list"]).exits(0);
 }
 
 #[test]

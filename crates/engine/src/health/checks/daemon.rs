@@ -45,6 +45,14 @@ pub(super) const DATABASE: Check = Check {
     look: database,
 };
 
+/// Whether the DNS can be asked for names.
+pub(super) const DNS: Check = Check {
+    code: "dns",
+    what: "whether the DNS can be asked for names, where it should be",
+    when: "notice where it cannot",
+    look: dns,
+};
+
 fn events_lost(facts: &Facts) -> Option<Vec<Finding>> {
     let daemon = facts.daemon.as_ref()?;
     let losing = daemon.losing_events.filter(|losing| losing.count > 0);
@@ -114,10 +122,27 @@ fn history(facts: &Facts) -> Option<Vec<Finding>> {
         .about(trouble.code)
         .evidence(sentence(&trouble.message))
         .value("reason", trouble.code)
-        .consequence("Charts and the contract's stats have a gap from now on.")
+        .consequence("Charts and the contract's stats have a gap.")
         .steps(hint(trouble))
         .step(Step::run("df -h /var/lib/tracklight"))
         .step(Step::run("journalctl -u tracklight -n 50")),
+    ))
+}
+
+fn dns(facts: &Facts) -> Option<Vec<Finding>> {
+    let Some(trouble) = &facts.daemon.as_ref()?.names else {
+        return fine();
+    };
+    one(Some(
+        Finding::new(
+            DNS.code,
+            Severity::Notice,
+            "The DNS cannot be asked for names",
+        )
+        .evidence(sentence(&trouble.message))
+        .consequence("Addresses have names only where the configuration or files give them some.")
+        .steps(hint(trouble))
+        .step(Step::run("cat /etc/resolv.conf")),
     ))
 }
 
@@ -184,6 +209,7 @@ mod tests {
             troubles: Vec::new(),
             history: None,
             set_aside: None,
+            names: None,
         };
         change(&mut daemon);
         facts(|facts| facts.daemon = Some(daemon))
@@ -197,6 +223,7 @@ mod tests {
             &LIVE_TROUBLE,
             &HISTORY,
             &DATABASE,
+            &DNS,
         ] {
             assert_eq!(
                 severity(check, &daemon(|_| {})),
@@ -241,6 +268,9 @@ mod tests {
         let found = only(&HISTORY, &daemon(|daemon| daemon.history = Some(trouble)));
         assert_eq!(found.evidence, "cannot write: no space left.");
         assert_eq!(found.subject.as_deref(), Some("disk-full"));
+        let dns = Failure::new("dns", "no server is named", "");
+        let found = only(&DNS, &daemon(|daemon| daemon.names = Some(dns)));
+        assert_eq!(found.evidence, "no server is named.");
         let aside = daemon(|daemon| daemon.set_aside = Some("/var/lib/x.damaged".to_owned()));
         assert!(
             only(&DATABASE, &aside)

@@ -73,6 +73,7 @@ pub const CHECKS_OF_DAEMON: &[Check] = &[
     daemon::LIVE_TROUBLE,
     daemon::HISTORY,
     daemon::DATABASE,
+    daemon::DNS,
 ];
 
 /// One finding or none.

@@ -1,7 +1,10 @@
+mod faults;
+mod service;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -18,11 +21,18 @@ struct Daemon(Child);
 
 impl Daemon {
     fn start(namespace: &Namespace, folder: &Path) -> Self {
-        let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
-        let mut command = command(namespace, &["--config", &path("tracklight.toml"), "serve"]);
-        command.args(["--state", &path("state"), "--socket", &path("socket")]);
+        let mut command = command(namespace, &[]);
+        serve_from(&mut command, folder);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         Self(command.spawn().unwrap())
+    }
+
+    /// The same, which answers.
+    fn ready(mut command: Command, folder: &Path) -> Self {
+        serve_from(&mut command, folder);
+        let daemon = Self(command.spawn().unwrap());
+        wait_until("an answer", || is_answering(&folder.join("socket")));
+        daemon
     }
 
     fn signal(&self, signal: Signal) {
@@ -37,6 +47,47 @@ impl Drop for Daemon {
     }
 }
 
+/// The subcommand, with all that it keeps in a folder.
+fn serve_from(command: &mut Command, folder: &Path) {
+    let path = |name: &str| folder.join(name);
+    command.arg("--config").arg(path("tracklight.toml"));
+    command.arg("serve").arg("--state").arg(path("state"));
+    command.arg("--socket").arg(path("socket"));
+}
+
+fn is_answering(socket: &Path) -> bool {
+    std::os::unix::net::UnixStream::connect(socket).is_ok()
+        && ask(socket, "/readyz").starts_with("HTTP/1.1 200")
+}
+
+/// A folder with an empty configuration.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("tracklight.toml"), "").unwrap();
+    folder
+}
+
+/// What the socket answers to a GET, which is JSON.
+fn get(socket: &Path, path: &str) -> serde_json::Value {
+    json(&ask(socket, path))
+}
+
+fn json(answer: &str) -> serde_json::Value {
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    serde_json::from_str(body).unwrap_or_else(|error| panic!("{error} in {answer}"))
+}
+
+/// What the socket answers to a POST of JSON.
+fn post(socket: &Path, path: &str, body: &serde_json::Value) -> String {
+    let body = body.to_string();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    exchange(socket, &head)
+}
+
 #[track_caller]
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
@@ -48,13 +99,14 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 /// What the socket answers.
 fn ask(socket: &Path, path: &str) -> String {
+    let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    exchange(socket, &head)
+}
+
+fn exchange(socket: &Path, request: &str) -> String {
     let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     text
@@ -65,8 +117,7 @@ fn the_first_start_prints_a_link_and_sigterm_ends_it_with_0_and_without_its_sock
     let Some(namespace) = TestNamespace::new() else {
         return;
     };
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("tracklight.toml"), "").unwrap();
+    let folder = folder();
     let socket = folder.path().join("socket");
     for is_first in [true, false] {
         let mut daemon = Daemon::start(&namespace, folder.path());
