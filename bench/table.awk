@@ -4,6 +4,7 @@
 #   time   SIZE KEY wall user system peak-KiB status others
 #   events SIZE WHO made seen lost rate
 #   live   SIZE KEY number unit ...
+#   served SIZE KEY number unit ...
 
 $1 == "time" {
     sizes[$2]
@@ -26,6 +27,11 @@ $1 == "events" {
 $1 == "live" {
     live[$2]
     if (!(($2, $3) in cost) || $4 > cost[$2, $3]) cost[$2, $3] = $4
+}
+
+$1 == "served" {
+    served[$2]
+    if (!(($2, $3) in http) || $4 > http[$2, $3]) http[$2, $3] = $4
 }
 
 END {
@@ -57,6 +63,7 @@ END {
     if (count > 1) memory(order[1], order[count])
     flat("list")
     kept()
+    over_http()
     print "\nTimes are of undisturbed measurements, where there are at least two."
     if (misses) {
         printf "\nMissed:\n\n%s", misses
@@ -150,6 +157,23 @@ function kept(    i, sizes_kept, many) {
             miss(sprintf("a connection takes %d bytes at %s, must be ≤ 200", cost[size, "memory"], grouped(size)))
         if (cost[size, "steady"] > 10)
             miss(sprintf("the live table takes %.1f %% of a core at %s, must be ≤ 10", cost[size, "steady"], grouped(size)))
+    }
+}
+
+# The daemon as its clients see it.
+function over_http(    i, sizes_served, many) {
+    many = ordered(served, sizes_served)
+    if (!many) return
+    print "\n| entries served | slowest page of 100, HTTP | nobody watches | one watches | 50 watch the same | 50 watch different pages | above idle, 50 against one | 50 that take nothing |"
+    print "|--:|--:|--:|--:|--:|--:|--:|--:|"
+    for (i = 1; i <= many; i++) {
+        size = sizes_served[i]
+        printf "| %s | %s | %.1f %% of a core | %.1f %% | %.1f %% | %.1f %% | %.2f × | %.1f MB more |\n", grouped(size), time(http[size, "page"]), http[size, "watched-by-nobody"], http[size, "watched-by-one"], http[size, "watched-by-50"], http[size, "watched-by-50-differently"], http[size, "above-idle"], http[size, "slow"]
+        if (size != judged) continue
+        if (http[size, "page"] > 0.1)
+            miss(sprintf("a page of 100 over HTTP takes %s at %s, must be ≤ 100 ms", time(http[size, "page"]), grouped(size)))
+        if (http[size, "ratio"] > 2)
+            miss(sprintf("50 who watch cost %.2f × as much as one at %s, must be ≤ 2", http[size, "ratio"], grouped(size)))
     }
 }
 

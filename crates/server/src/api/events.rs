@@ -97,14 +97,10 @@ async fn tell(
                 continue;
             }
             Taken::TooSlow => {
-                let data = json!({
-                    "code": "too-slow",
-                    "message": "events came faster than they were read",
-                    "hint": "come back with Last-Event-ID, or narrow the query",
-                });
-                return frames
-                    .send(frame("too-slow", None, data.to_string().as_bytes()))
-                    .await;
+                return Err(frames.too_slow(
+                    "events came faster than they were read",
+                    "come back with Last-Event-ID, or narrow the query",
+                ));
             }
             Taken::Closed => return Ok(()),
             Taken::Nothing => {}
