@@ -171,6 +171,8 @@ impl Shared {
             if subscribed.is_ok() {
                 let before = lock(&self.status).events_trouble.take();
                 log_change("events", before.as_ref(), None);
+                // A reading that ended meanwhile does not know what happened until now.
+                self.losses.fetch_add(1, Ordering::Release);
                 self.ask_for_reading();
             }
         }
@@ -295,7 +297,7 @@ impl Shared {
         status.took = began.elapsed();
         drop(status);
         self.is_ready.notify_all();
-        if !nothing_lost {
+        if !nothing_lost || !is_whole {
             self.ask_for_reading();
         }
         Ok(())

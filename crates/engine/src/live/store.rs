@@ -142,7 +142,8 @@ impl Store {
             let before = known.counted();
             let is_first = known.read_at == 0;
             self.count_moved(packed.counted(), before.filter(|_| !is_first));
-            let time = now.elapsed.saturating_sub(known.read_at);
+            // Milliseconds in 32 bits begin anew after seven weeks.
+            let time = now.elapsed.wrapping_sub(known.read_at);
             if !is_first && time < SHORTEST {
                 packed.set_rates(known.rates().map(|rates| {
                     [
