@@ -179,8 +179,10 @@ fn a_full_table_refuses_what_is_new_and_the_daemon_tells_so() {
     wait_until("it knows all", || {
         get(&socket, "/api/v1/summary")["connections"] == limit
     });
-    let health = get(&socket, "/api/v1/health");
-    assert!(health.to_string().contains("table-f"), "{health}");
+    // It looks every half a minute.
+    wait_until("the finding", || {
+        codes(&get(&socket, "/api/v1/health")["findings"]).contains(&"table-fill")
+    });
     // So that the namespace goes at once.
     client.flush(&Filter::any()).unwrap();
 }
