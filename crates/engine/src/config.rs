@@ -5,6 +5,7 @@
 
 mod contradictions;
 mod meant;
+mod origin;
 mod show;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use toml::Spanned;
+
+pub use origin::Origin;
 
 use crate::failure::Failure;
 use crate::{history, live, names};
@@ -79,6 +82,9 @@ pub struct Server {
     pub state: PathBuf,
     /// Names under which browsers reach it, beside addresses and `localhost`.
     pub names: Vec<String>,
+    /// The origin of its pages, as browsers say it, where something that speaks TLS for it stands
+    /// before it.
+    pub origin: Option<Origin>,
     /// Whether `/metrics` is for everybody who can connect.
     pub metrics_without_token: bool,
 }
@@ -245,6 +251,7 @@ impl Default for Server {
             tls_key: None,
             state: PathBuf::from("/var/lib/tracklight"),
             names: Vec::new(),
+            origin: None,
             metrics_without_token: false,
         }
     }

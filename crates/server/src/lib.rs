@@ -8,7 +8,8 @@ pub mod gate;
 pub mod listen;
 pub mod metrics;
 pub mod notify;
-pub mod run;
+mod reload;
+mod run;
 pub mod watch;
 pub mod who;
 

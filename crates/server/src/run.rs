@@ -1,7 +1,7 @@
 //! The daemon from its start to its end.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use ctnetlink::Namespace;
+use engine::config::Server;
 use engine::health::Severity;
 use engine::history::{Follower, History, Origin};
 use engine::live::Live;
@@ -26,6 +27,7 @@ use crate::app::{App, Settings};
 use crate::audit::Audit;
 use crate::gate::{self, Gate, Tokens};
 use crate::listen::{self, Limits, Listeners, Tls};
+use crate::reload::reload;
 use crate::who::Role;
 use crate::{api, confine, metrics, notify};
 
@@ -55,7 +57,6 @@ pub fn run(options: Options, tell: &dyn Fn(&str)) -> Result<(), Failure> {
     let config = (options.load)()?;
     make_folder(&config.server.state)?;
     let tokens = Tokens::open(&config.server.state)?;
-    let is_first = tokens.list()?.is_empty();
     let tls = Tls::open(&config.server)?.map(Arc::new);
     let listeners = Listeners::open(&config.server)?;
     // Some names of it cannot be opened with fewer capabilities.
@@ -68,38 +69,9 @@ pub fn run(options: Options, tell: &dyn Fn(&str)) -> Result<(), Failure> {
     let clone = || namespace.as_ref().map(Namespace::try_clone).transpose();
     let live = Live::open(clone()?, options.way, &config.live)?;
 
-    if is_first {
-        // Nobody sees its secret: the link signs in, and `tracklight token add` makes others.
-        tokens.add(FIRST, Role::Operator, None)?;
-    }
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    for address in listeners.addresses() {
-        tell(&format!(
-            "Tracklight listens on {scheme}://{}",
-            reachable(address)
-        ));
-    }
-    if let Some((_, Some(_))) = listeners.unix.first() {
-        tell(&format!("and on {}", config.server.socket.display()));
-    }
-    if (is_first || options.print_link)
-        && let Some(address) = listeners.addresses().first()
-    {
-        let name = tokens
-            .list()?
-            .first()
-            .map_or(FIRST.to_owned(), |token| token.name.clone());
-        let code = tokens.link(&name)?;
-        tell(&format!(
-            "Sign in, once and within {} minutes: {scheme}://{}/signin?code={code}",
-            gate::LINK.as_secs() / 60,
-            reachable(*address),
-        ));
-    }
-
     let gate = Arc::new(Gate::new(tokens, &config.server, own_uid()));
     let words = vocabulary(&config, clone()?);
-    let settings = Settings::new(config, words)?;
+    let settings = Settings::new(config.clone(), words)?;
     let app = Arc::new(App::new(
         Arc::clone(&live),
         options.way,
@@ -120,6 +92,8 @@ pub fn run(options: Options, tell: &dyn Fn(&str)) -> Result<(), Failure> {
     let served = runtime.block_on(async {
         let (end, ended) = watch::channel(false);
         let signals = Signals::new()?;
+        // All that can fail is open: a link that is told is good.
+        announce(&listeners, &config, &gate, options.print_link, tell)?;
         let watching = tokio::spawn(crate::watch::watch(Arc::clone(&app)));
         let serving = listen::serve(listeners, router, tls.clone(), Limits::default(), ended);
         let serving = tokio::spawn(serving);
@@ -128,11 +102,12 @@ pub fn run(options: Options, tell: &dyn Fn(&str)) -> Result<(), Failure> {
         signals
             .wait(|| {
                 notify::reloading();
-                let reloaded = reload(&options, &app, &gate, tls.as_deref());
+                let reloaded = reload(&options.load, &config, &app, &gate, tls.as_ref());
                 notify::ready("keeps the table");
                 reloaded
             })
             .await;
+        tracing::info!("it ends: it was told to");
         notify::stopping();
         let _ = end.send(true);
         watching.abort();
@@ -149,6 +124,56 @@ pub fn run(options: Options, tell: &dyn Fn(&str)) -> Result<(), Failure> {
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     served
+}
+
+/// Tells where it listens and, at the first start, how to sign in.
+fn announce(
+    listeners: &Listeners,
+    config: &Config,
+    gate: &Gate,
+    print_link: bool,
+    tell: &dyn Fn(&str),
+) -> Result<(), Failure> {
+    let direct = Server {
+        origin: None,
+        ..config.server.clone()
+    };
+    let addresses = listeners.addresses();
+    for address in &addresses {
+        let base = listen::base(&direct, *address);
+        tell(&format!("Tracklight listens on {base}"));
+    }
+    if let Some((_, Some(_))) = listeners.unix.first() {
+        tell(&format!("and on {}", config.server.socket.display()));
+    }
+    let is_first = gate.tokens.list()?.is_empty();
+    if is_first {
+        // Nobody sees its secret: a link signs in, and `tracklight token add` makes others.
+        gate.tokens.add(FIRST, Role::Operator, None)?;
+    }
+    let Some(address) = addresses.first().filter(|_| is_first || print_link) else {
+        return Ok(());
+    };
+    if is_first && !print_link && is_journal() {
+        tell("Sign in: sudo tracklight token link prints a link");
+        return Ok(());
+    }
+    let name = gate.tokens.first()?.unwrap_or_else(|| FIRST.to_owned());
+    let code = gate.tokens.link(&name)?;
+    tell(&format!(
+        "Sign in, once and within {} minutes: {}/signin?code={code}",
+        gate::LINK.as_secs() / 60,
+        listen::base(&config.server, *address),
+    ));
+    Ok(())
+}
+
+/// Whether what is told is kept in the journal, where more people read it than may sign in.
+fn is_journal() -> bool {
+    let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    let out = std::io::stdout().as_fd().try_clone_to_owned();
+    let data = out.and_then(|out| fs::File::from(out).metadata());
+    data.is_ok_and(|data| stream == format!("{}:{}", data.dev(), data.ino()))
 }
 
 /// Gives up what is not needed. Must come before the first thread: each has its own capabilities.
@@ -262,48 +287,6 @@ fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
     Fault::new("internal", "this is a fault of ours", hint).into_response()
 }
 
-/// Takes over what can be changed while the daemon runs, and says what cannot.
-fn reload(options: &Options, app: &App, gate: &Gate, tls: Option<&Tls>) -> Result<(), Failure> {
-    let config = (options.load)()?;
-    let before = app.settings();
-    if let Some(tls) = tls {
-        tls.reload(&config.server)?;
-    }
-    let fixed = [
-        (
-            "server.listen",
-            config.server.listen != before.config.server.listen,
-        ),
-        (
-            "server.socket",
-            config.server.socket != before.config.server.socket,
-        ),
-        (
-            "server.state",
-            config.server.state != before.config.server.state,
-        ),
-        (
-            "server.tls-certificate",
-            config.server.tls_certificate.is_some() != tls.is_some(),
-        ),
-        ("[live]", config.live != before.config.live),
-        ("[history]", config.history != before.config.history),
-    ];
-    for (name, has_changed) in fixed {
-        if has_changed {
-            tracing::warn!(
-                "{name} has changed: that takes effect when the daemon is started again"
-            );
-        }
-    }
-    let vocabulary = vocabulary(&config, app.table_namespace()?);
-    let settings = Settings::new(config, vocabulary)?;
-    gate.set(&settings.config.server);
-    app.set_settings(settings);
-    tracing::info!("the configuration was read anew");
-    Ok(())
-}
-
 /// The signals that it listens to.
 struct Signals {
     terminate: Signal,
@@ -351,17 +334,6 @@ fn make_folder(path: &Path) -> Result<(), Failure> {
             "run it as a user who may, or choose another with --state",
         )
     })
-}
-
-/// An address that a browser on this machine can open.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    match address {
-        SocketAddr::V4(v4) if v4.ip().is_unspecified() => ([127, 0, 0, 1], v4.port()).into(),
-        SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
-            ([0, 0, 0, 0, 0, 0, 0, 1], v6.port()).into()
-        }
-        other => other,
-    }
 }
 
 /// The user that this process is.

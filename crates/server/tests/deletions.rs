@@ -389,8 +389,16 @@ async fn every_change_is_in_the_audit_log_with_who_made_it_and_how_many() {
     let shown = preview(&daemon, "tcp").await;
     confirm(&daemon, &shown, false).await;
     daemon
-        .post("/api/connections/delete", &json!({"action": "flush"}))
+        .post(
+            "/api/connections/delete",
+            &json!({"action": "flush", "note": "x".repeat(1000)}),
+        )
         .await;
+    let gone = json!({
+        "action": "connection", "protocol": "udp", "src": "10.9.0.1", "sport": 1,
+        "dst": "192.0.2.1", "dport": 53,
+    });
+    daemon.post("/api/connections/delete", &gone).await;
     let file = std::fs::read_dir(folder.path())
         .unwrap()
         .next()
@@ -407,7 +415,12 @@ async fn every_change_is_in_the_audit_log_with_who_made_it_and_how_many() {
         .collect();
     assert_eq!(
         actions,
-        ["delete", "delete", "contract-delete", "contract-delete"],
+        [
+            ["delete"; 2],
+            ["contract-delete"; 2],
+            ["contract-delete"; 2]
+        ]
+        .concat(),
         "{text}"
     );
     assert_eq!(
@@ -417,6 +430,16 @@ async fn every_change_is_in_the_audit_log_with_who_made_it_and_how_many() {
     assert_eq!(
         (&lines[1]["matched"], &lines[1]["changed"]),
         (&json!(10), &json!(10))
+    );
+    // What the contract does not know is not kept.
+    assert_eq!(lines[2]["details"], json!({"action": "flush"}));
+    assert_eq!(
+        (&lines[3]["matched"], &lines[3]["changed"]),
+        (&json!(10), &json!(10))
+    );
+    assert_eq!(
+        (&lines[4]["details"], &lines[5]["result"]),
+        (&gone, &json!("not-found"))
     );
 }
 
@@ -475,4 +498,36 @@ async fn the_panels_calls_have_the_contracts_bodies() {
         (200, json!({"state": "success"}))
     );
     assert_eq!(daemon.namespace.conntrack_count().unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_of_the_contract_that_nobody_reads_wait_in_memory_for_a_few_only() {
+    let Some(daemon) = daemon() else { return };
+    fill(&daemon.client, 10_500).unwrap();
+    let ask = || async {
+        let request = axum::http::Request::post("/api/connections/read")
+            .body(axum::body::Body::from(r#"{"action":"conntrack"}"#));
+        let router = daemon.router();
+        tower::ServiceExt::oneshot(router, request.unwrap())
+            .await
+            .unwrap()
+    };
+    let mut unread = Vec::new();
+    for _ in 0..8 {
+        let answer = ask().await;
+        assert_eq!(answer.status(), 200);
+        unread.push(answer);
+    }
+    let refused = ask().await;
+    assert_eq!(refused.status(), 503);
+    let body = axum::body::to_bytes(refused.into_body(), usize::MAX).await;
+    let body: Value = serde_json::from_slice(&body.unwrap()).unwrap();
+    assert!(body.to_string().contains("Conflict"), "{body}");
+    // One that is read to its end makes room.
+    let whole = unread.pop().unwrap().into_body();
+    axum::body::to_bytes(whole, usize::MAX).await.unwrap();
+    let began = std::time::Instant::now();
+    while ask().await.status() != 200 {
+        assert!(began.elapsed() < support::PATIENCE, "it made no room");
+    }
 }

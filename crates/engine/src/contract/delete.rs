@@ -4,15 +4,27 @@ use ctnetlink::{Client, Family, Filter, Key, Protocol, TupleFilter};
 
 use super::Setup;
 use super::fault::{Fault, Kind, word};
-use super::reply::Reply;
+use super::reply::{self, Reply};
 use super::request::{Fields, Request};
 use crate::actions::{self, Changed, Named};
 use crate::source::ATTEMPTS;
 
 /// Empties the table.
 pub(super) fn flush(setup: &Setup) -> Result<Reply, Fault> {
-    setup.client()?.flush(&Filter::any())?;
-    Ok(Reply::success())
+    let client = setup.client()?;
+    // The kernel does not count what it flushes.
+    let count = || Some(u64::from(client.global_stats().ok()?.entries?));
+    let before = count();
+    client.flush(&Filter::any())?;
+    let told = Reply::success();
+    Ok(match before.zip(count()) {
+        Some((matched, left)) => told.with_changed(reply::Changed {
+            matched,
+            done: matched.saturating_sub(left),
+            refused: 0,
+        }),
+        None => told,
+    })
 }
 
 /// Deletes every entry that the request names; none is an error.
@@ -23,11 +35,16 @@ pub(super) fn connection(request: &Request, setup: &Setup) -> Result<Reply, Faul
     let filter = parse(request)?;
     let client = setup.client()?;
     let named = named(&client, &filter)?;
-    reply(&actions::delete(&client, &named, |_| {}))
+    let changed = actions::delete(&client, &named, |_| {});
+    Ok(Reply::from(answer(&changed)).with_changed(reply::Changed {
+        matched: changed.selected,
+        done: changed.done,
+        refused: changed.refused,
+    }))
 }
 
 /// Success is that all of it is gone; what is not known to be whole is not success.
-fn reply(changed: &Changed) -> Result<Reply, Fault> {
+fn answer(changed: &Changed) -> Result<Reply, Fault> {
     let trouble = changed.first.as_ref().or(changed.ended_by.as_ref());
     match trouble {
         None if !changed.read_whole => Err(Fault::new(
@@ -215,7 +232,7 @@ mod tests {
             first: Some(lost.into()),
             ..changed(1, 0, 1)
         };
-        let fault = reply(&part).unwrap_err();
+        let fault = answer(&part).unwrap_err();
         assert_eq!(fault.kind, Kind::Incomplete);
         assert!(
             fault.message.starts_with("1 of 2 connections were deleted"),
@@ -227,7 +244,7 @@ mod tests {
             ..changed(0, 0, 0)
         };
         assert_eq!(
-            reply(&half_read).unwrap_err().kind,
+            answer(&half_read).unwrap_err().kind,
             Kind::Incomplete,
             "not: not found"
         );
@@ -235,7 +252,7 @@ mod tests {
 
     #[test]
     fn what_ended_by_itself_counts_as_gone_but_not_as_found() {
-        assert_eq!(reply(&changed(0, 2, 0)).unwrap_err().kind, Kind::NotFound);
-        assert!(reply(&changed(1, 1, 0)).is_ok());
+        assert_eq!(answer(&changed(0, 2, 0)).unwrap_err().kind, Kind::NotFound);
+        assert!(answer(&changed(1, 1, 0)).is_ok());
     }
 }

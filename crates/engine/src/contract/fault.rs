@@ -49,6 +49,21 @@ impl Kind {
         }
     }
 
+    /// The same as a code of the kind that all of Tracklight uses.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::InvalidInput | Self::NotValid => "usage",
+            Self::PermissionDenied => "permission-denied",
+            Self::NotFound => "not-found",
+            Self::Conflict => "conflict",
+            Self::Incomplete => "incomplete",
+            Self::ConfigurationError => "configuration",
+            Self::KernelError => "kernel-error",
+            Self::Unsupported => "unsupported",
+            Self::NoStatistics => "no-statistics",
+        }
+    }
+
     /// The HTTP status for it.
     pub const fn http_status(self) -> u16 {
         match self {

@@ -28,7 +28,7 @@ mod top;
 use ctnetlink::{Client, Error, Namespace};
 
 pub use fault::{Attribute, Kind, word};
-pub use reply::{Reply, Source};
+pub use reply::{Changed, Reply, Source};
 pub use request::{INPUT_LIMIT, read_input};
 
 use fault::Fault;

@@ -37,6 +37,18 @@ pub struct Reply {
     kind: Option<Kind>,
     source: Option<Source>,
     notes: Vec<String>,
+    changed: Option<Changed>,
+}
+
+/// How many entries a delete was about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// Selected; of a flush, how many the kernel counted before.
+    pub matched: u64,
+    /// Deleted; of a flush, which the kernel does not count, how many there are less than before.
+    pub done: u64,
+    /// Refused by the kernel.
+    pub refused: u64,
 }
 
 #[derive(Debug)]
@@ -83,7 +95,13 @@ impl Reply {
             kind: None,
             source: None,
             notes: Vec::new(),
+            changed: None,
         }
+    }
+
+    pub(super) const fn with_changed(mut self, changed: Changed) -> Self {
+        self.changed = Some(changed);
+        self
     }
 
     pub(super) fn with_note(mut self, note: String) -> Self {
@@ -109,9 +127,22 @@ impl Reply {
         }
     }
 
+    /// How many connections are listed.
+    pub const fn listed(&self) -> usize {
+        match &self.body {
+            Body::Connections { rows, .. } => rows.len(),
+            _ => 0,
+        }
+    }
+
     /// Who answered `stats`; `None` for anything else.
     pub const fn source(&self) -> Option<Source> {
         self.source
+    }
+
+    /// How many entries a delete was about; `None` where it did not come to that.
+    pub const fn changed(&self) -> Option<Changed> {
+        self.changed
     }
 
     /// What is to be told beside the body: on standard error, or in a log.

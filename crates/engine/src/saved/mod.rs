@@ -17,6 +17,7 @@ mod writer;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::Arc;
 
 use ctnetlink::Entry;
 use serde::{Deserialize, Serialize};
@@ -212,10 +213,16 @@ impl Saved {
     }
 }
 
-/// A file that can be read from its beginning as often as need be, also where it came by a pipe.
+/// A saved table that can be read from its beginning as often as need be, also where it came by a
+/// pipe.
 pub struct Rereadable {
-    file: File,
+    kept: Kept,
     name: String,
+}
+
+enum Kept {
+    File(File),
+    Memory(Arc<[u8]>),
 }
 
 impl Rereadable {
@@ -228,10 +235,16 @@ impl Rereadable {
         let file = file::open(path)?;
         let is_regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
         if is_regular {
-            let name = shown(path);
-            return Ok(Self { file, name });
+            let (kept, name) = (Kept::File(file), shown(path));
+            return Ok(Self { kept, name });
         }
         Self::copy(file, &shown(path))
+    }
+
+    /// What was never on a disk; `name` is what it is called in failures.
+    pub fn in_memory(bytes: &[u8], name: &str) -> Self {
+        let (kept, name) = (Kept::Memory(bytes.into()), name.to_owned());
+        Self { kept, name }
     }
 
     fn copy(mut from: impl Read, name: &str) -> Result<Self, Failure> {
@@ -239,15 +252,21 @@ impl Rereadable {
             io::copy(&mut from, &mut file)?;
             Ok(file)
         });
-        let file = copied.map_err(|error| unreadable(name, &error))?;
+        let kept = Kept::File(copied.map_err(|error| unreadable(name, &error))?);
         let name = name.to_owned();
-        Ok(Self { file, name })
+        Ok(Self { kept, name })
     }
 
     /// Reads it from its beginning. One reading at a time.
     pub fn read(&self) -> Result<Saved, Failure> {
-        let rewound = (&self.file).seek(SeekFrom::Start(0));
-        let file = rewound.and_then(|_| self.file.try_clone());
+        let mut file = match &self.kept {
+            Kept::File(file) => file,
+            Kept::Memory(bytes) => {
+                return Saved::from_reader(Cursor::new(Arc::clone(bytes)), &self.name);
+            }
+        };
+        let rewound = file.seek(SeekFrom::Start(0));
+        let file = rewound.and_then(|_| file.try_clone());
         let file = file.map_err(|error| unreadable(&self.name, &error))?;
         Saved::from_reader(file, &self.name)
     }

@@ -1,7 +1,7 @@
 //! How answers are written: what is accepted, bodies that are made while they are sent, tags.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -75,6 +75,9 @@ const PIECES: usize = 8;
 const PIECE: usize = 64 << 10;
 /// For how long a reader may take nothing.
 const STALL: Duration = Duration::from_secs(30);
+/// For how long a reader may be as slow as it likes, and bytes a second after that.
+const GRACE: Duration = Duration::from_secs(60);
+const SLOWEST: u64 = 32 << 10;
 
 /// The end of a body that is written where one may block. What is not finished ends in an error,
 /// so that half an answer never looks like a whole one.
@@ -82,6 +85,9 @@ pub struct Pieces {
     sender: Sender<Result<Bytes, Stopped>>,
     runtime: Handle,
     buffer: Vec<u8>,
+    sent: u64,
+    /// For how long the reader was waited for, in all.
+    waited: Duration,
 }
 
 /// The body was not written to its end.
@@ -103,6 +109,8 @@ pub fn body() -> (Pieces, Body) {
         sender,
         runtime: Handle::current(),
         buffer: Vec::with_capacity(PIECE + 4096),
+        sent: 0,
+        waited: Duration::ZERO,
     };
     let ends = |mut receiver: Receiver<Result<Bytes, Stopped>>| async move {
         match receiver.recv().await {
@@ -146,13 +154,22 @@ impl Pieces {
         self.push(bytes.into())
     }
 
-    fn push(&self, bytes: Bytes) -> Result<(), Stopped> {
+    fn push(&mut self, bytes: Bytes) -> Result<(), Stopped> {
+        self.sent += bytes.len() as u64;
+        let began = Instant::now();
         let sent = async { timeout(STALL, self.sender.send(Ok(bytes))).await };
-        match self.runtime.block_on(sent) {
-            Ok(Ok(())) => Ok(()),
-            _ => Err(Stopped),
+        let sent = self.runtime.block_on(sent);
+        self.waited += began.elapsed();
+        if !matches!(sent, Ok(Ok(()))) || is_too_slow(self.sent, self.waited) {
+            return Err(Stopped);
         }
+        Ok(())
     }
+}
+
+/// What a reader has not taken is memory and a place that others wait for.
+fn is_too_slow(sent: u64, waited: Duration) -> bool {
+    waited > GRACE && sent < SLOWEST * waited.as_secs()
 }
 
 /// A text that seldom changes, with a tag by which a browser knows that it has it already.
@@ -215,6 +232,15 @@ mod tests {
         assert_eq!(of("*/*;q=1, text/csv;q=1"), Ok(Format::Csv));
         assert_eq!(of("image/png"), Err(406));
         assert_eq!(of("text/csv;q=0"), Err(406));
+    }
+
+    #[test]
+    fn a_reader_may_be_slow_but_not_for_hours() {
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        assert!(!is_too_slow(1, minutes(1)));
+        assert!(is_too_slow(1 << 20, minutes(2)));
+        // 600 MB by way of 1 Mbit/s.
+        assert!(!is_too_slow(600 << 20, minutes(80)));
     }
 
     #[tokio::test]

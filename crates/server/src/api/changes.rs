@@ -12,7 +12,7 @@ use engine::{Failure, Query};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::audit::audited;
+use super::audit::{Told, audited};
 use super::deletions::require_filter;
 use super::edit::{CreateRequest, EditRequest};
 use super::error::{ErrorBody, Fault};
@@ -21,6 +21,7 @@ use super::extract::{Body, FromGiven, Given, Named, Operator, Params};
 use super::own::Own;
 use super::preview::Outcome;
 use crate::app::App;
+use crate::audit::Counts;
 
 /// Makes a connection's entry, as the kernel would for its first packet.
 #[utoipa::path(post, path = "/api/v1/connections", tag = "connections", request_body = CreateRequest,
@@ -241,6 +242,16 @@ pub struct Flushed {
     left: u64,
 }
 
+impl Told for Flushed {
+    fn counts(&self) -> Counts {
+        Counts {
+            matched: Some(self.before),
+            changed: Some(self.before.saturating_sub(self.left)),
+            failed: None,
+        }
+    }
+}
+
 /// Empties the table.
 #[utoipa::path(post, path = "/api/v1/flush", tag = "deletions", request_body = FlushRequest,
     responses(
@@ -278,11 +289,9 @@ pub async fn flush(
             {
                 return Err(own.refusal());
             }
-            Ok(client.flush(&Filter::any())?)
-        })?;
-        Ok(Flushed {
-            before,
-            left: present(&state)?,
+            client.flush(&Filter::any())?;
+            let left = present(&state)?;
+            Ok(Flushed { before, left })
         })
     };
     app.api.work.run(work).await.map(Json)

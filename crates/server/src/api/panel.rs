@@ -9,12 +9,15 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use engine::Failure;
 use engine::contract::{self, Reply, Setup};
+use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::answer::{self, Pieces};
-use super::audit::audited;
+use super::audit::{Told, audited};
 use super::error::Fault;
 use super::extract::{self, Seer};
 use crate::app::App;
+use crate::audit::Counts;
 use crate::who::{Role, Who};
 
 /// Says who answered `stats`.
@@ -46,8 +49,20 @@ pub async fn read(
         .work
         .run(move || Ok::<_, Failure>(with_setup(&state, |setup| contract::read(&input, setup))))
         .await?;
-    Ok(answered(reply))
+    if reply.listed() <= LARGE {
+        return Ok(answered(reply, None));
+    }
+    Ok(match app.api.work.stream() {
+        Ok(permit) => answered(reply, Some(permit)),
+        Err(fault) => {
+            let failure = Failure::new("busy", fault.body().message.clone(), "");
+            with_status(contract::refuse(failure), fault.status())
+        }
+    })
 }
+
+/// Longer lists are kept in memory for only so many readers at once.
+const LARGE: usize = 10_000;
 
 /// The panel's `delete`: one connection, or all.
 #[utoipa::path(post, path = "/api/connections/delete", tag = "contract",
@@ -71,11 +86,8 @@ pub async fn delete(
             "{} may see, but not change: use a token of the role operator",
             who.name
         );
-        return Ok(answered(contract::refuse(Failure::new(
-            "permission-denied",
-            message,
-            "",
-        ))));
+        let failure = Failure::new("permission-denied", message, "");
+        return Ok(answered(contract::refuse(failure), None));
     }
     let input = match extract::bytes(request, &app).await {
         Ok(input) => input,
@@ -87,37 +99,72 @@ pub async fn delete(
         .work
         .run(move || Ok::<_, Failure>(deleted(&state, &who, &input)))
         .await?;
-    Ok(answered(reply))
+    Ok(answered(reply, None))
 }
 
 /// The contract's answer to a body that could not be read, with the status that fits.
 fn unread(fault: &Fault) -> Response {
-    let mut response = answered(contract::refuse_input());
-    *response.status_mut() = fault.status();
+    with_status(contract::refuse_input(), fault.status())
+}
+
+fn with_status(reply: Reply, status: StatusCode) -> Response {
+    let mut response = answered(reply, None);
+    *response.status_mut() = status;
     response
 }
 
 fn deleted(app: &App, who: &Who, input: &Bytes) -> Reply {
-    let asked: serde_json::Value = serde_json::from_slice(input).unwrap_or_default();
     let mut reply = None;
-    // The contract has its own words for failures; the log is told that there was one.
-    let told = audited(app, who, "contract-delete", &asked, || {
+    let told = audited(app, who, "contract-delete", &asked(input), || {
         let answer = reply.insert(with_setup(app, |setup| contract::delete(input, setup)));
-        if answer.is_ok() {
-            return Ok(());
+        let changed = answer.changed();
+        let failure = answer.kind().map(|kind| {
+            // The contract has its own words; the log has the code.
+            Failure::new(kind.code(), "the contract's delete failed", "")
+        });
+        match (changed, failure) {
+            (None, Some(failure)) => Err(failure),
+            (changed, failure) => Ok(Deleted { changed, failure }),
         }
-        let kind = answer.kind().map_or("", |kind| kind.name());
-        Err(Failure::new(
-            "refused",
-            format!("the contract's delete failed: {kind}"),
-            "",
-        ))
     });
     match (reply, told) {
         (Some(reply), _) => reply,
         (None, Err(fault)) => contract::refuse(fault.into_failure()),
-        (None, Ok(())) => contract::refuse_input(),
+        (None, Ok(_)) => contract::refuse_input(),
     }
+}
+
+/// What a call of the contract's delete did, for the log.
+struct Deleted {
+    changed: Option<contract::Changed>,
+    failure: Option<Failure>,
+}
+
+impl Told for Deleted {
+    fn counts(&self) -> Counts {
+        self.changed.map_or_else(Counts::default, |changed| Counts {
+            matched: Some(changed.matched),
+            changed: Some(changed.done),
+            failed: Some(changed.refused),
+        })
+    }
+
+    fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref()
+    }
+}
+
+/// What was asked for, for the log: the fields that the contract knows. It ignores all others,
+/// whatever is in them.
+fn asked(input: &Bytes) -> Value {
+    const FIELDS: [&str; 8] = [
+        "action", "protocol", "src", "dst", "sport", "dport", "zone", "id",
+    ];
+    let mut asked: Value = serde_json::from_slice(input).unwrap_or_default();
+    if let Value::Object(fields) = &mut asked {
+        fields.retain(|name, _| FIELDS.contains(&name.as_str()));
+    }
+    asked
 }
 
 fn with_setup(app: &App, call: impl FnOnce(&Setup) -> Reply) -> Reply {
@@ -132,7 +179,7 @@ fn with_setup(app: &App, call: impl FnOnce(&Setup) -> Reply) -> Reply {
 }
 
 /// The reply's body is written while it is sent: of a million connections it is 600 MB.
-fn answered(reply: Reply) -> Response {
+fn answered(reply: Reply, permit: Option<OwnedSemaphorePermit>) -> Response {
     for note in reply.notes() {
         tracing::warn!("contract: {note}");
     }
@@ -146,6 +193,7 @@ fn answered(reply: Reply) -> Response {
         if reply.write_to(&mut writer).is_ok() {
             let _gone = writer.0.finish();
         }
+        drop(permit);
     });
     let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
     let headers = response.headers_mut();

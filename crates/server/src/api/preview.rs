@@ -1,7 +1,6 @@
 //! Deletions that wait for a yes: exactly which connections, whose, and what came of it.
 
-use std::collections::HashMap;
-use std::io::Write as _;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,10 +9,9 @@ use std::time::{Duration, Instant};
 use ctnetlink::{Client, DumpOutcome, Entry, Key};
 use engine::actions::{self, Changed, Named};
 use engine::live::Row;
-
 use engine::restore::{self, Restored};
 use engine::saved::{Header, Rereadable, TableWriter};
-use engine::{Failure, Query, undo};
+use engine::{Failure, Query};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -27,8 +25,9 @@ use crate::who::Who;
 
 /// For how long a deletion waits, and can be undone.
 pub const KEPT: Duration = Duration::from_secs(300);
-/// How many are remembered.
-const MOST: usize = 16;
+/// How many are remembered, of one who asks and in all.
+const MOST_OF_ONE: usize = 16;
+const MOST: usize = 64;
 /// How many connections they name together: 64 bytes each.
 const MOST_KEYS: usize = 4_000_000;
 /// How many connections can be put back; packed they take some 20 bytes each.
@@ -228,16 +227,27 @@ impl Deletions {
     fn add(&self, preview: Arc<Preview>) -> Result<(), Failure> {
         self.forget_old();
         let mut all = lock(&self.0);
-        if all.len() >= MOST {
+        // Others may have been made while this one was.
+        let named: usize = all.iter().map(|preview| preview.names()).sum();
+        if named + preview.names() > MOST_KEYS {
+            return Err(too_many(TOO_MUCH));
+        }
+        let is_own = |other: &Preview| other.owner == preview.owner;
+        let own = all.iter().filter(|other| is_own(other)).count();
+        if own >= MOST_OF_ONE || all.len() >= MOST {
             // What is done need not be remembered as much as what waits.
-            let done = all.iter().position(|preview| preview.is_done());
-            let done = done.ok_or_else(|| too_many("too many deletions wait already"))?;
+            let mut places = all.iter();
+            let done = places
+                .position(|other| other.is_done() && (own < MOST_OF_ONE || is_own(other)))
+                .ok_or_else(|| too_many("too many deletions wait already"))?;
             all.remove(done);
         }
         all.push(preview);
         Ok(())
     }
 }
+
+const TOO_MUCH: &str = "this is more than can be remembered at once";
 
 fn too_many(message: &str) -> Failure {
     Failure::new(
@@ -307,7 +317,7 @@ pub fn make(app: &App, who: &Who, query: &Query) -> Result<Deletion, Failure> {
     let room = app.api.deletions.room();
     let truth = app.live.scan(query, &mut |row| {
         if found.keys.len() >= room {
-            return Err(too_many("this is more than can be remembered at once"));
+            return Err(too_many(TOO_MUCH));
         }
         found.take(row, &own);
         Ok(ControlFlow::Continue(()))
@@ -483,21 +493,22 @@ fn named_own(keys: &[Key], own: &Own) -> Option<OwnSession> {
         .find_map(|key| own.is(&Entry::new(key.tuple, key.tuple.mirror())))
 }
 
+/// Puts back what is in a saved table, but for what was not deleted: what ended by itself is not to
+/// come back.
 fn put_back(client: &Client, saved: &[u8], left: &[Key]) -> Result<Restored, Failure> {
-    let failed = |error: std::io::Error| {
-        Failure::new(
-            "output-failed",
-            format!("a temporary file cannot be written: {error}"),
-            "see that the folder for temporary files has room ($TMPDIR, /tmp)",
-        )
-    };
-    let mut file = tempfile::NamedTempFile::new().map_err(failed)?;
-    file.write_all(saved)
-        .and_then(|()| file.flush())
-        .map_err(failed)?;
-    // What ended by itself is not put back.
-    undo::leave_out(file.path(), left)?;
-    let table = Rereadable::open(file.path())?;
+    const NAME: &str = "what was deleted";
+    let left: HashSet<&Key> = left.iter().collect();
+    let mut all = Rereadable::in_memory(saved, NAME).read()?;
+    let unwritable = |error| Failure::new("internal", format!("{NAME}: {error}"), "report it");
+    let mut deleted = TableWriter::new(Vec::new(), all.header()).map_err(unwritable)?;
+    while let Some(entry) = all.next_entry()? {
+        if !left.contains(&entry.key()) {
+            deleted.push(entry).map_err(unwritable)?;
+        }
+    }
+    let complete = all.end().and_then(|end| end.complete);
+    let deleted = deleted.finish(complete).map_err(unwritable)?;
+    let table = Rereadable::in_memory(&deleted, NAME);
     let checked = restore::check(&table, &Query::any(), |_| {})?;
     let go_on = |_| actions::Flow::Continue(());
     Ok(restore::restore(

@@ -34,6 +34,10 @@ pub const DONE: &str = "done";
 /// Result of a change of which nobody said how it ended.
 pub const UNKNOWN: &str = "unknown";
 
+/// The longest details that are kept whole, as JSON. No change needs more; what somebody sends may
+/// be longer.
+const LONGEST: usize = 16 << 10;
+
 /// Characters of a change's details that go to the program's own log as well; the file has them all.
 const LOGGED: usize = 4096;
 
@@ -126,7 +130,7 @@ impl Audit {
     }
 
     /// Writes down that a change begins, before it does. `details` is what it is about: the query
-    /// or the keys. Waits for the disk.
+    /// or the keys; too much of it is cut off, and marked so. Waits for the disk.
     ///
     /// Fails with `audit-failed`; the change is not to be made then.
     pub fn begin(&self, who: &Who, action: &str, details: Value) -> Result<Pending, Failure> {
@@ -138,7 +142,7 @@ impl Audit {
             from: who.from,
             role: who.role,
             action: action.to_owned(),
-            details,
+            details: bounded(details),
             matched: None,
             changed: None,
             failed: None,
@@ -217,6 +221,18 @@ impl Drop for Pending {
             self.tell(UNKNOWN);
         }
     }
+}
+
+/// Of what is too long only the begin, as text.
+fn bounded(details: Value) -> Value {
+    let mut text = details.to_string();
+    if text.len() <= LONGEST {
+        return details;
+    }
+    let length = text.len();
+    let end = (0..=LONGEST).rev().find(|end| text.is_char_boundary(*end));
+    text.truncate(end.unwrap_or(0));
+    serde_json::json!({ "begin": text, "length": length })
 }
 
 fn now() -> String {

@@ -145,3 +145,20 @@ fn lines_of_several_threads_do_not_mix() {
     assert_eq!(all.len(), 100);
     assert!(all.iter().all(|change| change.result == DONE));
 }
+
+#[test]
+fn details_that_are_too_long_are_cut_and_marked_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    let audit = Audit::open(folder.path()).unwrap();
+    let long = "ö".repeat(LONGEST);
+    let change = audit.begin(&who("ops"), "delete", json!({ "query": long }));
+    change.unwrap().done(Counts::default());
+    let details = &changes(&path, Filter::default())[0].details;
+    assert_eq!(
+        details["length"],
+        json!({ "query": long }).to_string().len()
+    );
+    let begin = details["begin"].as_str().unwrap();
+    assert!(begin.starts_with("{\"query\":\"ö") && begin.len() <= LONGEST);
+}

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::listen::network;
+
 /// Wrong ones in a row, and how long one of them is remembered.
 const OF_ONE: f64 = 5.0;
 const OF_ALL: f64 = 50.0;
@@ -52,7 +54,7 @@ impl Attempts {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let one = 1.0 / FORGOTTEN.as_secs_f64();
         let all = one * OF_ALL / OF_ONE;
-        let own = state.each.get(&place(address));
+        let own = state.each.get(&network(address));
         let over_own = own.map_or(0.0, |wrong| wrong.now(now, one)) + 1.0 - OF_ONE;
         let over_all = state.all.now(now, all) + 1.0 - OF_ALL;
         let seconds = (over_own / one).max(over_all / all);
@@ -69,7 +71,7 @@ impl Attempts {
         }
         // Beyond that many at once only the limit of all holds.
         if state.each.len() < MOST {
-            let own = state.each.entry(place(address)).or_default();
+            let own = state.each.entry(network(address)).or_default();
             *own = Wrong {
                 many: own.now(now, one) + 1.0,
                 at: now,
@@ -77,14 +79,6 @@ impl Attempts {
         }
         let all = state.all.now(now, one * OF_ALL / OF_ONE) + 1.0;
         state.all = Wrong { many: all, at: now };
-    }
-}
-
-/// Somebody with IPv6 has a whole network of addresses.
-fn place(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => std::net::Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        v4 => v4,
     }
 }
 

@@ -1,6 +1,8 @@
 //! Who may: before any handler, it is found out who asks and whether they may ask so.
 
 mod attempts;
+mod hold;
+mod refused;
 mod sessions;
 mod signin;
 mod tokens;
@@ -9,15 +11,19 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use engine::Failure;
-use engine::config::Server;
+use engine::config::{Origin, Server};
+
+use crate::listen::Place;
 
 use crate::who::{Role, Who};
 
 pub use attempts::Attempts;
+use hold::Right;
+use refused::Refused;
 pub use sessions::Sessions;
 pub use signin::routes;
 pub(crate) use tokens::random;
@@ -53,6 +59,7 @@ pub struct Gate {
 
 struct Settings {
     names: Vec<String>,
+    origin: Option<Origin>,
     metrics_without_token: bool,
 }
 
@@ -60,6 +67,7 @@ impl Settings {
     fn of(server: &Server) -> Self {
         Self {
             names: server.names.iter().map(|n| n.to_lowercase()).collect(),
+            origin: server.origin.clone(),
             metrics_without_token: server.metrics_without_token,
         }
     }
@@ -86,81 +94,123 @@ impl Gate {
         *settings = Settings::of(server);
     }
 
-    /// Who asks.
-    fn who(&self, peer: &Peer, headers: &HeaderMap, method: &Method) -> Result<Who, Refused> {
+    /// Who asks, and by what right.
+    fn who(
+        &self,
+        peer: &Peer,
+        headers: &HeaderMap,
+        method: &Method,
+    ) -> Result<(Who, Right), Refused> {
         if let Some(uid) = peer.uid {
             if uid != 0 && uid != self.uid {
                 return Err(Refused::Forbidden(format!(
                     "user {uid} is not the daemon's"
                 )));
             }
-            return Ok(Who {
+            let who = Who {
                 name: format!("uid {uid}"),
                 role: Role::Operator,
                 from: None,
-            });
+            };
+            return Ok((who, Right::Socket));
         }
-        let who = |token: Token| Who {
-            name: token.name,
+        let who = |token: &Token| Who {
+            name: token.name.clone(),
             role: token.role,
             from: peer.from,
         };
         if let Some(value) = headers.get(header::AUTHORIZATION) {
             let token = value.to_str().ok().and_then(bearer).unwrap_or_default();
-            // One that is right is let through whatever others at its address did: nobody finds 256
-            // random bits, and anybody could shut out the programs of a whole machine.
-            return match self.tokens.find(token) {
-                Ok(Some(token)) => Ok(who(token)),
-                found => self.attempt(peer, || found).map(who),
-            };
+            let token = self.attempt(peer, || self.tokens.find(token))?;
+            return Ok((who(&token), Right::Token(token)));
         }
-        let Some(secret) = cookie(headers, peer.is_tls) else {
+        let Some(secret) = self.cookie(headers, peer) else {
             return Err(Refused::Unknown);
         };
         // A page of somebody else's can make a browser send the cookie, but not say so.
         self.check_host(headers)?;
         if !matches!(*method, Method::GET | Method::HEAD) {
-            check_origin(headers, peer.is_tls)?;
+            self.check_origin(headers, peer)?;
         }
         match self.sessions.find(secret, &self.tokens) {
-            Ok(Some(token)) => Ok(who(token)),
+            Ok(Some(token)) => Ok((who(&token), Right::Session(secret.to_owned()))),
             Ok(None) => Err(Refused::Unknown),
             Err(failure) => Err(Refused::Failed(failure)),
         }
     }
 
-    /// Looks at something that may be a secret; not too often if it is none.
+    /// Looks at something that may be a secret. Wrong ones of an address have to wait when they come
+    /// too often; one that is right is let through whatever others at its address did: nobody finds
+    /// 256 random bits, and anybody could shut out the programs of a whole machine.
     fn attempt(
         &self,
         peer: &Peer,
         look: impl FnOnce() -> Result<Option<Token>, Failure>,
     ) -> Result<Token, Refused> {
+        if let Some(token) = look().map_err(Refused::Failed)? {
+            return Ok(token);
+        }
         let address = peer
             .from
             .map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |from| from.ip());
         if let Some(wait) = self.attempts.wait(address) {
             return Err(Refused::TooOften(wait.as_secs().max(1)));
         }
-        match look() {
-            Ok(Some(token)) => Ok(token),
-            Ok(None) => {
-                self.attempts.wrong(address);
-                Err(Refused::Wrong)
-            }
-            Err(failure) => Err(Refused::Failed(failure)),
-        }
+        self.attempts.wrong(address);
+        Err(Refused::Wrong)
     }
 
     /// A name that somebody else's name server gave to our address is not ours (DNS rebinding).
     fn check_host(&self, headers: &HeaderMap) -> Result<(), Refused> {
-        let host = host(headers);
+        let host = host_of(headers);
         let name = host.map(without_port).unwrap_or_default().to_lowercase();
         let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
         let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner);
-        if is_address || name == "localhost" || settings.names.contains(&name) {
+        let is_public = || {
+            let public = settings.origin.as_ref().map(|origin| origin.host());
+            public.is_some_and(|host| without_port(host) == name)
+        };
+        if is_address || name == "localhost" || settings.names.contains(&name) || is_public() {
             Ok(())
         } else {
             Err(Refused::Host(name))
+        }
+    }
+
+    /// Browsers say from which page a change comes.
+    fn check_origin(&self, headers: &HeaderMap, peer: &Peer) -> Result<(), Refused> {
+        let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner);
+        let public = settings.origin.as_ref().map(Origin::as_str);
+        let scheme = if peer.is_tls { "https://" } else { "http://" };
+        let is_ours = origin(headers).is_some_and(|origin| {
+            let host = origin.strip_prefix(scheme);
+            public == Some(origin) || host.is_some() && host == host_of(headers)
+        });
+        if is_ours {
+            Ok(())
+        } else {
+            Err(Refused::Origin)
+        }
+    }
+
+    /// Whether the browser speaks TLS: with us, or with what stands before us.
+    fn is_secure(&self, headers: &HeaderMap, peer: &Peer) -> bool {
+        let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner);
+        let public = settings.origin.as_ref().filter(|origin| origin.is_secure());
+        peer.is_tls || public.is_some_and(|public| origin(headers) == Some(public.as_str()))
+    }
+
+    /// The secret of a browser's session. Over TLS only the cookie counts whose name says so; what
+    /// stands before us hands that on over plain HTTP.
+    fn cookie<'a>(&self, headers: &'a HeaderMap, peer: &Peer) -> Option<&'a str> {
+        let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner);
+        let is_handed_on = settings.origin.as_ref().is_some_and(Origin::is_secure);
+        let of_tls = || cookie(headers, COOKIE_OF_TLS);
+        if peer.is_tls {
+            of_tls()
+        } else {
+            let handed_on = is_handed_on.then(of_tls).flatten();
+            handed_on.or_else(|| cookie(headers, COOKIE))
         }
     }
 
@@ -183,9 +233,12 @@ pub async fn check(State(gate): State<Arc<Gate>>, mut request: Request, next: Ne
     let is_open = gate.is_open(request.method(), request.uri().path());
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let response = match gate.who(&peer, request.headers(), request.method()) {
-        Ok(who) => {
+        Ok((who, right)) => {
+            if let Some(place) = request.extensions().get::<Arc<Place>>() {
+                place.known();
+            }
             request.extensions_mut().insert(who);
-            next.run(request).await
+            hold::while_it_holds(next.run(request).await, &gate, right)
         }
         Err(_) if is_open => next.run(request).await,
         Err(Refused::Unknown) if is_read && request.uri().path() == "/" => {
@@ -218,97 +271,6 @@ fn with_headers(mut response: Response) -> Response {
     response
 }
 
-/// Why somebody is not let through.
-pub(crate) enum Refused {
-    /// Nobody said who asks.
-    Unknown,
-    /// The token or code is none.
-    Wrong,
-    /// Wrong ones came too often: seconds to wait.
-    TooOften(u64),
-    /// Known, and not allowed.
-    Forbidden(String),
-    /// Asked under a name that is not ours.
-    Host(String),
-    /// A change that a page of another origin asked for.
-    Origin,
-    /// It could not be found out.
-    Failed(Failure),
-}
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        let mut wait = None;
-        let (status, failure) = match self {
-            Self::Unknown => (
-                StatusCode::UNAUTHORIZED,
-                Failure::new(
-                    "not-signed-in",
-                    "nobody said who asks",
-                    "sign in, or send a token: Authorization: Bearer tl_…; tracklight token add makes \
-                     one",
-                ),
-            ),
-            Self::Wrong => (
-                StatusCode::UNAUTHORIZED,
-                Failure::new(
-                    "wrong-token",
-                    "this token or link is not known, or does not hold any more",
-                    "see which there are: tracklight token list; make another: tracklight token add, \
-                     tracklight token link",
-                ),
-            ),
-            Self::TooOften(seconds) => {
-                wait = Some(seconds);
-                (
-                    StatusCode::TOO_MANY_REQUESTS,
-                    Failure::new(
-                        "too-many-attempts",
-                        format!("too many wrong tokens came from there; wait {seconds} s"),
-                        "a program with a token that was revoked should be stopped",
-                    ),
-                )
-            }
-            Self::Forbidden(words) => (
-                StatusCode::FORBIDDEN,
-                Failure::new(
-                    "forbidden",
-                    words,
-                    "ask as root, or as the daemon's own user",
-                ),
-            ),
-            Self::Host(name) => (
-                StatusCode::MISDIRECTED_REQUEST,
-                Failure::new(
-                    "wrong-host",
-                    format!("'{name}' is not a name of this daemon"),
-                    "use its address, or add the name to server.names in the configuration",
-                ),
-            ),
-            Self::Origin => (
-                StatusCode::FORBIDDEN,
-                Failure::new(
-                    "wrong-origin",
-                    "a page of another origin asked for a change",
-                    "programs send a token instead of a cookie",
-                ),
-            ),
-            Self::Failed(failed) => (StatusCode::INTERNAL_SERVER_ERROR, failed),
-        };
-        let mut response = (status, axum::Json(failure)).into_response();
-        if let Some(Ok(value)) = wait.map(|wait| HeaderValue::try_from(wait.to_string())) {
-            response.headers_mut().insert(header::RETRY_AFTER, value);
-        }
-        if status == StatusCode::UNAUTHORIZED {
-            let bearer = HeaderValue::from_static("Bearer");
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, bearer);
-        }
-        response
-    }
-}
-
 fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     scheme
@@ -316,22 +278,22 @@ fn bearer(value: &str) -> Option<&str> {
         .then_some(token.trim())
 }
 
-const fn cookie_name(is_tls: bool) -> &'static str {
-    if is_tls { COOKIE_OF_TLS } else { COOKIE }
-}
-
-fn cookie(headers: &HeaderMap, is_tls: bool) -> Option<&str> {
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let lines = headers.get_all(header::COOKIE).iter();
     lines
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(name, _)| *name == cookie_name(is_tls))
+        .find(|(found, _)| *found == name)
         .map(|(_, value)| value)
 }
 
-fn host(headers: &HeaderMap) -> Option<&str> {
+fn host_of(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::HOST)?.to_str().ok()
+}
+
+fn origin(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::ORIGIN)?.to_str().ok()
 }
 
 /// `[::1]:80` and `name:80`: the address or name.
@@ -339,20 +301,6 @@ fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if !port.ends_with(']') => name,
         _ => host,
-    }
-}
-
-/// Browsers say from which page a change comes.
-fn check_origin(headers: &HeaderMap, is_tls: bool) -> Result<(), Refused> {
-    let scheme = if is_tls { "https://" } else { "http://" };
-    let origin = headers.get(header::ORIGIN).and_then(|o| o.to_str().ok());
-    let is_ours = origin
-        .and_then(|origin| origin.strip_prefix(scheme))
-        .is_some_and(|origin| Some(origin) == host(headers));
-    if is_ours {
-        Ok(())
-    } else {
-        Err(Refused::Origin)
     }
 }
 
@@ -369,31 +317,6 @@ mod tests {
             ("192.0.2.1", "192.0.2.1"),
         ] {
             assert_eq!(without_port(host), name);
-        }
-    }
-
-    #[test]
-    fn only_the_own_origin_may_change() {
-        let headers = |origin: Option<&str>| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::HOST, HeaderValue::from_static("localhost:8470"));
-            if let Some(origin) = origin {
-                headers.insert(header::ORIGIN, HeaderValue::from_str(origin).unwrap());
-            }
-            headers
-        };
-        let is_ours = |origin, is_tls| check_origin(&headers(origin), is_tls).is_ok();
-        assert!(is_ours(Some("http://localhost:8470"), false));
-        assert!(is_ours(Some("https://localhost:8470"), true));
-        for wrong in [
-            None,
-            Some("null"),
-            Some("http://localhost"),
-            Some("http://localhost:8470.example.org"),
-            Some("https://localhost:8470"),
-            Some("http://example.org"),
-        ] {
-            assert!(!is_ours(wrong, false), "{wrong:?}");
         }
     }
 }

@@ -10,7 +10,8 @@ use axum::routing::get;
 use axum::{Extension, Json, Router};
 use serde::{Deserialize, Serialize};
 
-use super::{Gate, Peer, Refused, Token, check_origin, cookie, cookie_name};
+use super::refused::Refused;
+use super::{COOKIE, COOKIE_OF_TLS, Gate, Peer, Token};
 use crate::api::error::Fault;
 use crate::who::{Role, Who};
 
@@ -67,6 +68,14 @@ async fn sign_in(
                 "This link or token does not hold (any more). A new link: tracklight token link.";
             (StatusCode::UNAUTHORIZED, Html(form("", words))).into_response()
         }
+        Err(Refused::TooOften(seconds)) => {
+            let words = format!(
+                "This link or token does not hold, and too many came that do not. Wait {seconds} \
+                 seconds."
+            );
+            let head = [(header::RETRY_AFTER, seconds.to_string())];
+            (StatusCode::TOO_MANY_REQUESTS, head, Html(form("", &words))).into_response()
+        }
         Err(refused) => refused.into_response(),
     }
 }
@@ -109,7 +118,7 @@ fn begin(
 ) -> Result<(Token, HeaderValue), Refused> {
     // Else a stranger's page could sign somebody in as the stranger.
     gate.check_host(headers)?;
-    check_origin(headers, peer.is_tls)?;
+    gate.check_origin(headers, peer)?;
     let token: Token = gate.attempt(peer, || {
         if answer.token.is_empty() {
             gate.tokens.use_link(&answer.code)
@@ -119,12 +128,15 @@ fn begin(
     })?;
     let secret = gate.sessions.begin(token.clone());
     let secret = secret.map_err(Refused::Failed)?;
-    Ok((token, set_cookie(&secret, peer.is_tls, "")))
+    let is_secure = gate.is_secure(headers, peer);
+    Ok((token, set_cookie(&secret, is_secure, "")))
 }
 
-fn set_cookie(secret: &str, is_tls: bool, more: &str) -> HeaderValue {
-    let secure = if is_tls { "; Secure" } else { "" };
-    let name = cookie_name(is_tls);
+fn set_cookie(secret: &str, is_secure: bool, more: &str) -> HeaderValue {
+    let (name, secure) = match is_secure {
+        true => (COOKIE_OF_TLS, "; Secure"),
+        false => (COOKIE, ""),
+    };
     HeaderValue::try_from(format!(
         "{name}={secret}; Path=/; HttpOnly; SameSite=Strict{secure}{more}"
     ))
@@ -150,11 +162,11 @@ async fn sign_out(
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
 ) -> Response {
-    if let Some(secret) = cookie(&headers, peer.is_tls) {
+    if let Some(secret) = gate.cookie(&headers, &peer) {
         gate.sessions.end(secret);
     }
     let mut response = StatusCode::NO_CONTENT.into_response();
-    let over = set_cookie("", peer.is_tls, "; Max-Age=0");
+    let over = set_cookie("", gate.is_secure(&headers, &peer), "; Max-Age=0");
     response.headers_mut().insert(header::SET_COOKIE, over);
     response
 }

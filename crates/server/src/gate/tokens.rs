@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use engine::Failure;
 use ring::digest;
 use ring::rand::{SecureRandom, SystemRandom};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
@@ -137,6 +138,21 @@ impl Tokens {
         Ok(code)
     }
 
+    /// The token of whoever set the daemon up: the first that may change, or else the first, of those
+    /// that hold.
+    pub fn first(&self) -> Result<Option<String>, Failure> {
+        let content = self.content()?;
+        let holding = || {
+            content
+                .tokens
+                .iter()
+                .filter(|token| !is_over(token.expires))
+        };
+        let operator = holding().find(|token| token.role == Role::Operator);
+        let first = operator.or_else(|| holding().next());
+        Ok(first.map(|token| token.name.clone()))
+    }
+
     /// Takes a token away; its sessions end with it.
     pub fn revoke(&self, name: &str) -> Result<(), Failure> {
         self.change(|content| {
@@ -221,14 +237,13 @@ impl Tokens {
         &self,
         change: impl FnOnce(&mut Content) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let private = |path: &Path| {
-            let mut options = OpenOptions::new();
-            options.write(true).create(true).mode(0o600);
-            options.open(path).map_err(|error| self.failed(&error))
-        };
+        let failed = |error: io::Error| self.failed(&error);
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let owner = fs::metadata(folder).map_err(failed)?;
         // The lock is on a file of its own: this one is replaced.
-        let lock = private(&self.path.with_extension("lock"))?;
-        lock.lock().map_err(|error| self.failed(&error))?;
+        let lock = self.path.with_extension("lock");
+        let lock = private(&lock, &owner, false).map_err(failed)?;
+        lock.lock().map_err(failed)?;
         let mut content = match self.path.exists() {
             true => self.read()?,
             false => Content::default(),
@@ -237,11 +252,11 @@ impl Tokens {
         let text = serde_json::to_string_pretty(&content).map_err(|error| self.failed(&error))?;
         let new = self.path.with_extension("new");
         let _ = fs::remove_file(&new);
-        let mut file = private(&new)?;
+        let mut file = private(&new, &owner, true).map_err(failed)?;
         file.write_all(text.as_bytes())
             .and_then(|()| file.sync_all())
             .and_then(|()| fs::rename(&new, &self.path))
-            .map_err(|error| self.failed(&error))
+            .map_err(failed)
     }
 
     fn failed(&self, error: &dyn std::fmt::Display) -> Failure {
@@ -252,6 +267,33 @@ impl Tokens {
              and tokens made anew",
         )
     }
+}
+
+/// Opens a file to be written that is, like its folder, one user's only: root, who makes a token
+/// for the daemon, leaves it a file that it can read.
+///
+/// The folder's owner, who need not be trusted by root, may have put anything there: neither links
+/// nor files with another name somewhere else are touched.
+fn private(path: &Path, owner: &fs::Metadata, is_new: bool) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).create_new(is_new);
+    options
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    let file = options.open(path)?;
+    let data = file.metadata()?;
+    if !data.is_file() || data.nlink() != 1 {
+        return Err(io::Error::other(format!(
+            "{} is not the daemon's",
+            path.display()
+        )));
+    }
+    if (data.uid(), data.gid()) != (owner.uid(), owner.gid())
+        && rustix::process::geteuid().is_root()
+    {
+        fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+    }
+    Ok(file)
 }
 
 fn unknown(name: &str) -> Failure {

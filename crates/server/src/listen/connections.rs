@@ -1,10 +1,7 @@
 //! Connections: as many as there may be, for as long as they are of use.
 
-use std::collections::HashMap;
 use std::io;
-use std::net::IpAddr;
-use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -19,23 +16,33 @@ use rustix::net::sockopt::{
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tower::ServiceExt;
 
+use super::activity::Activity;
+use super::places::{Place, Places};
 use super::{Listeners, Tls};
 use crate::gate::Peer;
 
 /// What one may cost.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at once.
+    /// Connections over TCP at once.
     pub connections: usize,
-    /// Of them, from one address that is not this machine's.
+    /// Of them, from one address or IPv6 network that is not this machine's.
     pub of_one: usize,
+    /// Of all, those of whom nothing shows yet that they may ask.
+    pub strangers: usize,
+    /// Of those, from one address, IPv6 network, or from this machine.
+    pub strangers_of_one: usize,
+    /// Connections to the socket in the file system at once.
+    pub unix: usize,
     /// For how long the head of a request, or of TLS, may take to come.
     pub head: Duration,
+    /// For how long a connection of HTTP/2 may be of no use.
+    pub idle: Duration,
     /// For how long answers may go on when the daemon ends.
     pub end: Duration,
 }
@@ -45,7 +52,11 @@ impl Default for Limits {
         Self {
             connections: 1024,
             of_one: 256,
+            strangers: 256,
+            strangers_of_one: 64,
+            unix: 256,
             head: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
             end: Duration::from_secs(4),
         }
     }
@@ -66,20 +77,19 @@ pub async fn serve(
     limits: Limits,
     end: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let shared = Arc::new(Shared {
-        router,
-        room: Arc::new(Semaphore::new(limits.connections)),
-        each: Mutex::default(),
-        limits,
-    });
+    let shared = Arc::new(Shared { router, limits });
+    let places = Places::new(limits);
+    let unix = Arc::new(Semaphore::new(limits.unix));
     let mut files = Vec::new();
     let mut accepting = JoinSet::new();
     for listener in listeners.tcp {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
+        let (shared, places) = (Arc::clone(&shared), Arc::clone(&places));
         accepting.spawn(accept_tcp(
             listener,
-            Arc::clone(&shared),
+            shared,
+            places,
             tls.clone(),
             end.clone(),
         ));
@@ -88,7 +98,8 @@ pub async fn serve(
         listener.set_nonblocking(true)?;
         let listener = UnixListener::from_std(listener)?;
         files.extend(file);
-        accepting.spawn(accept_unix(listener, Arc::clone(&shared), end.clone()));
+        let (shared, unix) = (Arc::clone(&shared), Arc::clone(&unix));
+        accepting.spawn(accept_unix(listener, shared, unix, end.clone()));
     }
     while let Some(ended) = accepting.join_next().await {
         // One that panicked has said so.
@@ -100,71 +111,55 @@ pub async fn serve(
 
 struct Shared {
     router: Router,
-    room: Arc<Semaphore>,
-    each: Mutex<HashMap<IpAddr, usize>>,
     limits: Limits,
 }
 
-/// A connection's place among all of them, and among those from its address.
-struct Place {
-    _room: OwnedSemaphorePermit,
-    of: Option<(Arc<Shared>, IpAddr)>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some((shared, address)) = &self.of {
-            let mut each = shared.each.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(many) = each.get_mut(address) {
-                *many -= 1;
-                if *many == 0 {
-                    each.remove(address);
-                }
-            }
-        }
-    }
-}
-
 impl Shared {
-    /// `None` where one address has too many.
-    fn place(
-        self: &Arc<Self>,
-        room: OwnedSemaphorePermit,
-        address: Option<IpAddr>,
-    ) -> Option<Place> {
-        let address = address
-            .map(|address| address.to_canonical())
-            .filter(|address| !address.is_loopback());
-        if let Some(address) = address {
-            let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
-            let many = each.entry(address).or_insert(0);
-            if *many >= self.limits.of_one {
-                return None;
-            }
-            *many += 1;
-        }
-        Some(Place {
-            _room: room,
-            of: address.map(|address| (Arc::clone(self), address)),
-        })
-    }
-
-    /// Waits for room, so that what comes too much waits in the kernel's queue.
-    async fn room(&self) -> OwnedSemaphorePermit {
-        match Arc::clone(&self.room).acquire_owned().await {
-            Ok(permit) => permit,
-            // It is never closed.
-            Err(_) => std::future::pending().await,
-        }
-    }
-
+    /// Answers one connection; `place` is that of one over TCP.
     async fn answer(
         self: Arc<Self>,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         peer: Peer,
-        place: Place,
+        place: Option<Arc<Place>>,
         watcher: hyper_util::server::graceful::Watcher,
     ) {
+        let activity = Activity::new();
+        let (router, active) = (self.router.clone(), activity.clone());
+        let here = place.clone();
+        let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+            let answering = active.begin();
+            let mut request: Request = request.map(axum::body::Body::new);
+            request.extensions_mut().insert(peer);
+            if let Some(place) = &here {
+                request.extensions_mut().insert(Arc::clone(place));
+            }
+            put_host(&mut request);
+            let answer = router.clone().oneshot(request);
+            async move {
+                let answer = answer.await;
+                answer.map(|answer| answer.map(|body| answering.with(body)))
+            }
+        });
+        let builder = self.builder();
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+        let connection = watcher.watch(connection.into_owned());
+        let is_needed = async {
+            match &place {
+                Some(place) => place.is_needed().await,
+                None => std::future::pending().await,
+            }
+        };
+        // The limit on heads begins when it is known which HTTP is spoken, and HTTP/2 has none: who
+        // says nothing, or too little to tell, would stay for ever. Whatever went wrong, the other
+        // end knows.
+        tokio::select! {
+            _ = connection => {}
+            () = activity.is_idle(self.limits.head, self.limits.idle) => {}
+            () = is_needed => {}
+        }
+    }
+
+    fn builder(&self) -> Builder<TokioExecutor> {
         let mut builder = Builder::new(TokioExecutor::new());
         builder
             .http1()
@@ -180,26 +175,7 @@ impl Shared {
             .max_concurrent_streams(64)
             .keep_alive_interval(Duration::from_secs(30))
             .keep_alive_timeout(Duration::from_secs(20));
-        let router = self.router.clone();
-        let asked = Arc::new(Notify::new());
-        let first = Arc::clone(&asked);
-        let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-            first.notify_one();
-            let mut request: Request = request.map(axum::body::Body::new);
-            request.extensions_mut().insert(peer);
-            put_host(&mut request);
-            router.clone().oneshot(request)
-        });
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-        let mut connection = pin!(watcher.watch(connection.into_owned()));
-        // The limit on heads begins when it is known which HTTP is spoken: who says nothing, or too
-        // little to tell, would stay for ever. Whatever went wrong, the other end knows.
-        tokio::select! {
-            _ = &mut connection => {}
-            () = asked.notified() => drop(connection.await),
-            () = sleep(self.limits.head) => {}
-        }
-        drop(place);
+        builder
     }
 }
 
@@ -226,13 +202,14 @@ fn watch_over(stream: &TcpStream) {
 async fn accept_tcp(
     listener: TcpListener,
     shared: Arc<Shared>,
+    places: Arc<Places>,
     tls: Option<Arc<Tls>>,
     mut end: watch::Receiver<bool>,
 ) {
     let graceful = GracefulShutdown::new();
     loop {
         let room = tokio::select! {
-            room = shared.room() => room,
+            room = places.room() => room,
             _ = end.changed() => break,
         };
         let accepted = tokio::select! {
@@ -243,7 +220,7 @@ async fn accept_tcp(
             tokio::time::sleep(PAUSE).await;
             continue;
         };
-        let Some(place) = shared.place(room, Some(from.ip())) else {
+        let Some(place) = places.take(room, from.ip()) else {
             continue;
         };
         let _ = stream.set_nodelay(true);
@@ -256,14 +233,18 @@ async fn accept_tcp(
         let (shared, watcher) = (Arc::clone(&shared), graceful.watcher());
         match &tls {
             None => {
-                tokio::spawn(shared.answer(stream, peer, place, watcher));
+                tokio::spawn(shared.answer(stream, peer, Some(place), watcher));
             }
             Some(tls) => {
                 let acceptor = tls.acceptor();
                 tokio::spawn(async move {
-                    let patience = shared.limits.head;
-                    if let Ok(Ok(stream)) = timeout(patience, acceptor.accept(stream)).await {
-                        shared.answer(stream, peer, place, watcher).await;
+                    let accepted = timeout(shared.limits.head, acceptor.accept(stream));
+                    let accepted = tokio::select! {
+                        accepted = accepted => accepted,
+                        () = place.is_needed() => return,
+                    };
+                    if let Ok(Ok(stream)) = accepted {
+                        shared.answer(stream, peer, Some(place), watcher).await;
                     }
                 });
             }
@@ -273,11 +254,16 @@ async fn accept_tcp(
     let _ = timeout(shared.limits.end, graceful.shutdown()).await;
 }
 
-async fn accept_unix(listener: UnixListener, shared: Arc<Shared>, mut end: watch::Receiver<bool>) {
+async fn accept_unix(
+    listener: UnixListener,
+    shared: Arc<Shared>,
+    room: Arc<Semaphore>,
+    mut end: watch::Receiver<bool>,
+) {
     let graceful = GracefulShutdown::new();
     loop {
-        let room = tokio::select! {
-            room = shared.room() => room,
+        let taken = tokio::select! {
+            taken = Arc::clone(&room).acquire_owned() => taken,
             _ = end.changed() => break,
         };
         let accepted = tokio::select! {
@@ -288,7 +274,7 @@ async fn accept_unix(listener: UnixListener, shared: Arc<Shared>, mut end: watch
             tokio::time::sleep(PAUSE).await;
             continue;
         };
-        let (Some(place), Ok(credentials)) = (shared.place(room, None), stream.peer_cred()) else {
+        let Ok(credentials) = stream.peer_cred() else {
             continue;
         };
         let peer = Peer {
@@ -296,7 +282,11 @@ async fn accept_unix(listener: UnixListener, shared: Arc<Shared>, mut end: watch
             uid: Some(credentials.uid()),
             is_tls: false,
         };
-        tokio::spawn(Arc::clone(&shared).answer(stream, peer, place, graceful.watcher()));
+        let answer = Arc::clone(&shared).answer(stream, peer, None, graceful.watcher());
+        tokio::spawn(async move {
+            answer.await;
+            drop(taken);
+        });
     }
     drop(listener);
     let _ = timeout(shared.limits.end, graceful.shutdown()).await;

@@ -1,12 +1,14 @@
 //! Where the daemon listens.
 
+mod activity;
 mod connections;
+mod places;
 mod tls;
 
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +16,8 @@ use engine::Failure;
 use engine::config::Server;
 
 pub use connections::{Limits, serve};
+pub use places::Place;
+pub(crate) use places::network;
 pub use tls::Tls;
 
 /// Sockets that are listened on.
@@ -27,12 +31,22 @@ pub struct Listeners {
 
 /// A socket's file, which goes with it.
 #[derive(Debug)]
-pub struct SocketFile(PathBuf);
+pub struct SocketFile {
+    path: PathBuf,
+    /// Device and inode: another daemon may have put its own there since.
+    id: (u64, u64),
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+        if fs::symlink_metadata(&self.path).is_ok_and(|data| id(&data) == self.id) {
+            let _ = fs::remove_file(&self.path);
+        }
     }
+}
+
+fn id(data: &fs::Metadata) -> (u64, u64) {
+    (data.dev(), data.ino())
 }
 
 impl Listeners {
@@ -104,6 +118,24 @@ impl Listeners {
     }
 }
 
+/// Where browsers find the daemon that listens on an address.
+pub fn base(server: &Server, address: SocketAddr) -> String {
+    if let Some(origin) = &server.origin {
+        return origin.as_str().to_owned();
+    }
+    let scheme = match server.tls_certificate {
+        Some(_) => "https",
+        None => "http",
+    };
+    // What stands for every address is none that a browser can open.
+    let reachable: SocketAddr = match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => (Ipv4Addr::LOCALHOST, v4.port()).into(),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => (Ipv6Addr::LOCALHOST, v6.port()).into(),
+        other => other,
+    };
+    format!("{scheme}://{reachable}")
+}
+
 fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).map_err(|error| {
         let hint = match error.kind() {
@@ -135,17 +167,7 @@ fn bind_unix(path: &Path) -> Result<(UnixListener, SocketFile), Failure> {
         builder.recursive(true).mode(0o755);
         builder.create(folder).map_err(|error| failed(&error))?;
     }
-    if path.exists() {
-        if UnixStream::connect(path).is_ok() {
-            return Err(Failure::new(
-                "address-in-use",
-                format!("another program listens on {}", path.display()),
-                "end it, or choose another path with --socket",
-            ));
-        }
-        // Left over by one that was killed.
-        fs::remove_file(path).map_err(|error| failed(&error))?;
-    }
+    clear(path)?;
     let private = folder.join(format!(".tracklight-{}", std::process::id()));
     let mut builder = fs::DirBuilder::new();
     builder.mode(0o700);
@@ -154,12 +176,47 @@ fn bind_unix(path: &Path) -> Result<(UnixListener, SocketFile), Failure> {
         let inside = private.join("socket");
         let listener = UnixListener::bind(&inside)?;
         fs::set_permissions(&inside, fs::Permissions::from_mode(0o600))?;
+        let id = id(&fs::symlink_metadata(&inside)?);
         fs::rename(&inside, path)?;
-        Ok(listener)
+        Ok((listener, id))
     })();
     let _ = fs::remove_dir_all(&private);
-    let listener = made.map_err(|error: io::Error| failed(&error))?;
-    Ok((listener, SocketFile(path.to_owned())))
+    let (listener, id) = made.map_err(|error: io::Error| failed(&error))?;
+    let path = path.to_owned();
+    Ok((listener, SocketFile { path, id }))
+}
+
+/// Takes away the socket that a daemon left which was killed, and nothing else.
+fn clear(path: &Path) -> Result<(), Failure> {
+    let data = match fs::symlink_metadata(path) {
+        Ok(data) => data,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(&path.display().to_string(), &error)),
+    };
+    let shown = path.display();
+    if !data.file_type().is_socket() {
+        return Err(Failure::new(
+            "cannot-listen",
+            format!("{shown} is there already, and is no socket"),
+            "choose another path with --socket, or move it away",
+        ));
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(|error| failed(&shown.to_string(), &error))
+        }
+        Ok(_) => Err(Failure::new(
+            "address-in-use",
+            format!("another program listens on {shown}"),
+            "end it, or choose another path with --socket",
+        )),
+        // Too many wait there, it is another kind of socket, or somebody else's.
+        Err(error) => Err(Failure::new(
+            "address-in-use",
+            format!("another program may listen on {shown}: {error}"),
+            "see what it is (ss -lxp), or choose another path with --socket",
+        )),
+    }
 }
 
 fn failed(place: &str, error: &io::Error) -> Failure {
@@ -213,9 +270,31 @@ mod tests {
         assert_eq!(bind_unix(&path).unwrap_err().code, "address-in-use");
         drop(first);
         std::mem::forget(file);
-        let (_second, file) = bind_unix(&path).unwrap();
+        let (second, file) = bind_unix(&path).unwrap();
         drop(file);
         assert!(!path.exists());
+        // Another one's, which came to the same place, stays.
+        let (third, file) = bind_unix(&path).unwrap();
+        drop((second, third));
+        let (_fourth, others) = bind_unix(&path).unwrap();
+        drop(file);
+        assert!(path.exists());
+        drop(others);
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_no_socket_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes");
+        fs::write(&path, "mine").unwrap();
+        let dangling = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path().join("nowhere"), &dangling).unwrap();
+        for place in [&path, &dangling, &folder.path().to_owned()] {
+            let failure = bind_unix(place).unwrap_err();
+            assert_eq!(failure.code, "cannot-listen", "{failure}");
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+        assert!(dangling.is_symlink());
     }
 }

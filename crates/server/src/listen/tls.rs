@@ -13,18 +13,25 @@ use tokio_rustls::TlsAcceptor;
 /// What connections are encrypted with.
 pub struct Tls(RwLock<Arc<ServerConfig>>);
 
+/// Certificates that were read, and are good.
+pub(crate) struct Certificates(Arc<ServerConfig>);
+
 impl Tls {
     /// By the files of the configuration; `None` where it names none.
     pub fn open(server: &Server) -> Result<Option<Self>, Failure> {
         Ok(read(server)?.map(|config| Self(RwLock::new(config))))
     }
 
-    /// Reads the files anew. What is encrypted already stays as it is.
-    pub fn reload(&self, server: &Server) -> Result<(), Failure> {
-        if let Some(config) = read(server)? {
+    /// Reads the files anew, and changes nothing.
+    pub(crate) fn read(&self, server: &Server) -> Result<Option<Certificates>, Failure> {
+        Ok(read(server)?.map(Certificates))
+    }
+
+    /// Other certificates from now on. What is encrypted already stays as it is.
+    pub(crate) fn set(&self, certificates: Option<Certificates>) {
+        if let Some(Certificates(config)) = certificates {
             *self.0.write().unwrap_or_else(PoisonError::into_inner) = config;
         }
-        Ok(())
     }
 
     pub(super) fn acceptor(&self) -> TlsAcceptor {

@@ -1,5 +1,6 @@
 //! Listeners and gate as the daemon has them, and a client that sends what it is told to.
 
+use std::convert::Infallible;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -7,10 +8,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
 use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use engine::config::Server;
+use futures_util::{StreamExt, stream};
 use server::gate::{self, Gate, Tokens};
 use server::listen::{self, Limits, Listeners, Tls};
 use server::who::{Role, Who};
@@ -73,6 +78,8 @@ impl Daemon {
         let router = Router::new()
             .route("/look", get(who))
             .route("/change", post(who))
+            .route("/events", get(|| without_end("text/event-stream")))
+            .route("/rows", get(|| without_end("text/csv")))
             .merge(gate::routes(Arc::clone(&gate)))
             .layer(from_fn_with_state(gate, gate::check));
         let tls = Tls::open(&server).unwrap().map(Arc::new);
@@ -175,6 +182,13 @@ impl Drop for Daemon {
             self.end();
         }
     }
+}
+
+/// An answer that begins and goes on.
+async fn without_end(kind: &'static str) -> impl IntoResponse {
+    let first = stream::once(async { Ok::<_, Infallible>("first\n") });
+    let body = Body::from_stream(first.chain(stream::pending()));
+    ([(CONTENT_TYPE, kind)], body)
 }
 
 fn exchange(mut stream: impl Read + Write, request: &[u8]) -> Answer {

@@ -79,6 +79,64 @@ fn a_connection_that_is_kept_without_being_used_ends() {
     is_closed(&mut stream);
 }
 
+/// What a client of HTTP/2 begins with, and an empty SETTINGS.
+const HTTP_2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+#[test]
+fn a_connection_of_http_2_that_is_of_no_use_ends() {
+    let daemon = Daemon::start_limited(Limits {
+        idle: Duration::from_millis(300),
+        ..short()
+    });
+    let mut stream = daemon.connect();
+    stream.write_all(HTTP_2).unwrap();
+    // HEADERS of stream 1: GET, http, /look, and an authority; all is said by that.
+    let block = b"\x82\x86\x04\x05/look\x01\x09localhost";
+    let mut frame = vec![0, 0, block.len() as u8, 1, 5, 0, 0, 0, 1];
+    frame.extend_from_slice(block);
+    stream.write_all(&frame).unwrap();
+    is_closed(&mut stream);
+}
+
+#[test]
+fn strangers_shut_nobody_out_who_has_a_token_or_the_socket() {
+    let hour = Duration::from_secs(3600);
+    let daemon = Daemon::start_limited(Limits {
+        connections: 8,
+        strangers: 4,
+        strangers_of_one: 2,
+        head: hour,
+        idle: hour,
+        ..Limits::default()
+    });
+    let secret = daemon.tokens().add("one", Role::Viewer, None).unwrap();
+    let head = format!("Authorization: Bearer {secret}\r\n");
+    let mut strangers = Vec::new();
+    for _ in 0..50 {
+        let mut stream = daemon.connect();
+        stream.write_all(HTTP_2).unwrap();
+        strangers.push(stream);
+        assert_eq!(daemon.get("/look", &head).status, 200);
+    }
+    // Nor does one who is let in, with all the room that there is over TCP.
+    let request = format!(
+        "GET /look HTTP/1.1\r\nHost: {}\r\n{head}\r\n",
+        daemon.address()
+    );
+    let mut known = Vec::new();
+    for _ in 0..6 {
+        let mut stream = daemon.connect();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut first = [0; 12];
+        stream.read_exact(&mut first).unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+        known.push(stream);
+    }
+    let answer =
+        daemon.raw_unix(b"GET /look HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    assert_eq!(answer.status, 200);
+}
+
 #[test]
 fn one_who_closes_half_is_answered() {
     let daemon = Daemon::start();

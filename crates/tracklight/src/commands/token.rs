@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Subcommand, ValueEnum};
 use engine::{Config, Failure};
 use server::gate::{LINK, Token, Tokens};
+use server::listen;
 use server::who::Role;
 
 use super::serve::Place;
@@ -45,7 +46,7 @@ enum What {
     },
     /// Print a link that signs a browser in once as the owner of a token
     Link {
-        /// Of which token [default: the first]
+        /// Of which token [default: the first that may change]
         name: Option<String>,
     },
 }
@@ -93,10 +94,9 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         }
         What::Revoke { name } => tokens.revoke(name)?,
         What::Link { name } => {
-            let first = || tokens.list().map(|list| list.into_iter().next());
             let name = match name {
                 Some(name) => name.clone(),
-                None => first()?.map(|token| token.name).ok_or_else(|| {
+                None => tokens.first()?.ok_or_else(|| {
                     Failure::new(
                         "not-found",
                         "there is no token yet",
@@ -105,16 +105,13 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
                 })?,
             };
             let code = tokens.link(&name)?;
-            let scheme = match config.server.tls_certificate {
-                Some(_) => "https",
-                None => "http",
+            let server = &config.server;
+            let base = match (server.listen.first(), &server.origin) {
+                (Some(address), _) => listen::base(server, *address),
+                (None, Some(origin)) => origin.as_str().to_owned(),
+                (None, None) => "http://ADDRESS:PORT".to_owned(),
             };
-            let address = config
-                .server
-                .listen
-                .first()
-                .map_or_else(|| "ADDRESS:PORT".to_owned(), |address| address.to_string());
-            out.text(&format!("{scheme}://{address}/signin?code={code}\n"))?;
+            out.text(&format!("{base}/signin?code={code}\n"))?;
             crate::exit::note(&format!(
                 "signs in once as {name}, within {} minutes",
                 LINK.as_secs() / 60
@@ -134,6 +131,7 @@ fn write_list(tokens: &[Token], global: &Global, out: &mut Output) -> Result<(),
             local.format("%Y-%m-%d %H:%M").to_string()
         })
     };
+    let now = engine::now() / 1_000_000_000;
     let heads = ["NAME", "ROLE", "MADE", "HOLDS UNTIL"];
     let page = Page::of(out, global);
     let head = |title| Head {
@@ -148,7 +146,13 @@ fn write_list(tokens: &[Token], global: &Global, out: &mut Output) -> Result<(),
             Role::Viewer => "viewer",
             Role::Operator => "operator",
         };
-        let until = token.expires.map_or_else(|| "revoked".to_owned(), time);
+        let until = token.expires.map_or_else(
+            || "-".to_owned(),
+            |until| match until <= now {
+                true => format!("{} (over)", time(until)),
+                false => time(until),
+            },
+        );
         grid.push(
             vec![
                 token.name.clone(),

@@ -4,11 +4,13 @@ use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
 
+use ctnetlink::{Key, NewEntry, Protocol, Tuple};
 use nix::sys::signal::Signal;
+use serde_json::json;
 use testkit::TestNamespace;
 
-use super::{Daemon, PATIENCE, folder, serve_from, wait_until};
-use crate::run::command;
+use super::{Daemon, PATIENCE, folder, get, json as body_of, post, serve_from, wait_until};
+use crate::run::{client, command};
 
 #[test]
 fn the_service_manager_is_told_when_it_is_ready_alive_reloading_and_ending() {
@@ -99,4 +101,52 @@ fn it_keeps_the_few_privileges_that_it_needs() {
         count += 1;
     }
     assert!(count > 3, "{count} threads");
+}
+
+#[test]
+fn what_was_deleted_can_be_put_back_by_a_daemon_that_may_write_to_its_own_folders_only() {
+    let Some(namespace) = TestNamespace::new() else {
+        return;
+    };
+    let folder = folder();
+    let socket = folder.path().join("socket");
+    let _daemon = Daemon::ready(command(&namespace, &[]), folder.path());
+    for port in [1, 2] {
+        let connection = json!({
+            "protocol": "udp", "src": "192.0.2.1", "sport": port, "dst": "192.0.2.2", "dport": 53,
+            "timeout": 600,
+        });
+        let made = post(&socket, "/api/v1/connections", &connection);
+        assert!(made.starts_with("HTTP/1.1 201"), "{made}");
+    }
+    wait_until("both", || {
+        get(&socket, "/api/v1/connections?query=udp")["totals"]["connections"] == 2
+    });
+    let ask =
+        |path: &str, body| body_of(&post(&socket, &format!("/api/v1/deletions{path}"), &body));
+    let shown = ask("", json!({"query": "udp"}));
+    assert_eq!(
+        (&shown["matched"], &shown["undoable"]),
+        (&json!(2), &json!(true))
+    );
+    let id = shown["id"].as_str().unwrap();
+    // One ends by itself before the rest is deleted, and does not come back.
+    let ended = NewEntry::new(
+        Tuple::ports(
+            Protocol::UDP,
+            [192, 0, 2, 1].into(),
+            1,
+            [192, 0, 2, 2].into(),
+            53,
+        ),
+        600,
+    );
+    client(&namespace)
+        .delete(Key::original(ended.orig))
+        .unwrap();
+    let done = ask(&format!("/{id}/confirm"), json!({}));
+    assert_eq!(done["state"], "confirmed", "{done}");
+    let undone = ask(&format!("/{id}/undo"), json!({}));
+    assert_eq!(undone["undone"]["created"], 1, "{undone}");
+    assert_eq!(namespace.conntrack_count().unwrap(), 1);
 }
