@@ -313,8 +313,9 @@ impl Signals {
                 _ = self.hangup.recv() => {
                     if let Err(failure) = reload() {
                         tracing::error!(
-                            "the configuration stays as it was: {failure} [{}]",
-                            failure.code
+                            "the configuration stays as it was: {failure} [{}]; {}",
+                            failure.code,
+                            failure.hint,
                         );
                     }
                 }

@@ -1,7 +1,8 @@
 mod faults;
+mod reload;
 mod service;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -136,40 +137,6 @@ fn the_first_start_prints_a_link_and_sigterm_ends_it_with_0_and_without_its_sock
         pipe.read_to_string(&mut err).unwrap();
         assert!(!err.contains("code="), "{err}");
     }
-}
-
-#[test]
-fn sighup_says_what_needs_a_new_start_and_a_wrong_file_changes_nothing() {
-    let Some(namespace) = TestNamespace::new() else {
-        return;
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("tracklight.toml");
-    let socket = folder.path().join("socket");
-    std::fs::write(&file, "").unwrap();
-    let mut daemon = Daemon::start(&namespace, folder.path());
-    let mut log = BufReader::new(daemon.0.stderr.take().unwrap()).lines();
-    let mut says = |words: &str| {
-        let said = log.by_ref().map_while(Result::ok);
-        let mut lines = Vec::new();
-        for line in said {
-            if line.contains(words) {
-                return;
-            }
-            lines.push(line);
-        }
-        panic!("{words} was not said: {lines:#?}");
-    };
-    wait_until("the socket", || socket.exists());
-    assert!(ask(&socket, "/api/v1/session").starts_with("HTTP/1.1 200"));
-    std::fs::write(&file, "[server]\nlisten = ['127.0.0.1:1234']\n").unwrap();
-    daemon.signal(Signal::SIGHUP);
-    says("server.listen has changed");
-    says("was read anew");
-    std::fs::write(&file, "[server]\nlisen = []\n").unwrap();
-    daemon.signal(Signal::SIGHUP);
-    says("`lisen`");
-    assert!(ask(&socket, "/api/v1/session").starts_with("HTTP/1.1 200"));
 }
 
 #[test]
