@@ -357,7 +357,7 @@ impl Writer {
     fn finish(mut self, live: &Live) -> Result<(), Failure> {
         if self.format == Format::Ndjson {
             let truth = Truth::from(&live.truth());
-            let last = serde_json::json!({"totals": {"connections": self.written}, "truth": truth});
+            let last = serde_json::json!({"written": self.written, "truth": truth});
             let out = self.pieces.buffer();
             out.extend_from_slice(last.to_string().as_bytes());
             out.push(b'\n');

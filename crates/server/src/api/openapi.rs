@@ -35,14 +35,16 @@ pub fn base() -> OpenApi {
     let token = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
     let mut components = Components::new();
     components.add_security_scheme("token", token);
-    OpenApiBuilder::new()
+    let mut openapi = OpenApiBuilder::new()
         .info(info)
         .components(Some(components))
         .security(Some([SecurityRequirement::new(
             "token",
             Vec::<String>::new(),
         )]))
-        .build()
+        .build();
+    openapi.merge(crate::gate::described());
+    openapi
 }
 
 /// The description and Swagger UI, whose files are in the program.
@@ -121,6 +123,11 @@ fn for_all(operation: &mut Value) {
     };
     for (status, description) in [
         ("401", "Who asks is not known"),
+        (
+            "421",
+            "A browser asks under a name that is none of the daemon's",
+        ),
+        ("429", "Too many wrong tokens came from there"),
         ("500", "The kernel or the system failed"),
         ("503", "Too much is asked for at once"),
     ] {

@@ -25,6 +25,7 @@ pub use attempts::Attempts;
 use hold::Right;
 use refused::Refused;
 pub use sessions::Sessions;
+pub(crate) use signin::described;
 pub use signin::routes;
 pub(crate) use tokens::random;
 pub use tokens::{LINK, Token, Tokens};

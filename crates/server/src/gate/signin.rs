@@ -9,10 +9,11 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
 use serde::{Deserialize, Serialize};
+use utoipa::{OpenApi, ToSchema};
 
 use super::refused::Refused;
 use super::{COOKIE, COOKIE_OF_TLS, Gate, Peer, Token};
-use crate::api::error::Fault;
+use crate::api::error::{ErrorBody, Fault};
 use crate::who::{Role, Who};
 
 /// `/signin` and `/api/v1/session`.
@@ -26,13 +27,23 @@ pub fn routes(gate: Arc<Gate>) -> Router {
         .with_state(gate)
 }
 
-#[derive(Default, Deserialize)]
+/// What somebody signs in with.
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(as = SessionRequest)]
 struct Answer {
     /// Of a link.
     code: String,
     /// Or a token itself.
     token: String,
+}
+
+/// The description of the session's resource.
+pub(crate) fn described() -> utoipa::openapi::OpenApi {
+    #[derive(OpenApi)]
+    #[openapi(paths(whoami, begin_session, sign_out))]
+    struct Described;
+    Described::openapi()
 }
 
 /// The page that a link opens. It signs nobody in by itself: mail programs and browsers look at
@@ -80,7 +91,15 @@ async fn sign_in(
     }
 }
 
-/// The same for a page with scripts: a token or a link's code as JSON.
+/// Signs a browser in with a token, or with the code of a link, which is good once: a cookie that scripts do not see.
+/// The request must come from a page of the daemon's own origin.
+#[utoipa::path(post, path = "/api/v1/session", tag = "session", request_body = Answer, security(()),
+    responses(
+        (status = 200, description = "Who is signed in now, with the cookie", body = Session),
+        (status = 400, description = "The body has no token", body = ErrorBody),
+        (status = 403, description = "It came from a page of another origin", body = ErrorBody),
+        (status = 413, description = "The body is too long", body = ErrorBody),
+    ))]
 async fn begin_session(
     State(gate): State<Arc<Gate>>,
     Extension(peer): Extension<Peer>,
@@ -144,12 +163,17 @@ fn set_cookie(secret: &str, is_secure: bool, more: &str) -> HeaderValue {
 }
 
 /// Who somebody is.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Session {
+    /// Name of the token by which they came, or `uid 0` over the socket.
     name: String,
+    /// What they may.
     role: Role,
 }
 
+/// Who asks.
+#[utoipa::path(get, path = "/api/v1/session", tag = "session",
+    responses((status = 200, description = "Who asks, and what they may", body = Session)))]
 async fn whoami(Extension(who): Extension<Who>) -> Json<Session> {
     Json(Session {
         name: who.name,
@@ -157,6 +181,12 @@ async fn whoami(Extension(who): Extension<Who>) -> Json<Session> {
     })
 }
 
+/// Signs the browser out. Streams of its session end.
+#[utoipa::path(delete, path = "/api/v1/session", tag = "session",
+    responses(
+        (status = 204, description = "The session is over, if there was one"),
+        (status = 403, description = "It came from a page of another origin", body = ErrorBody),
+    ))]
 async fn sign_out(
     State(gate): State<Arc<Gate>>,
     Extension(peer): Extension<Peer>,

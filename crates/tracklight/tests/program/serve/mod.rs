@@ -1,5 +1,6 @@
 mod faults;
 mod reload;
+mod schema;
 mod service;
 
 use std::io::{Read, Write};
