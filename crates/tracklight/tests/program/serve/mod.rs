@@ -2,6 +2,7 @@ mod faults;
 mod reload;
 mod schema;
 mod service;
+mod systemd;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
