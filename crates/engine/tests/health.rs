@@ -248,7 +248,9 @@ fn nat_that_runs_out_of_ports_is_found_by_its_ports_and_by_failed_inserts() {
     let failed = found(&report, "insert-failed");
     assert!(failed.values["rose_by"].as_u64() > Some(0), "{failed:#?}");
     assert!(failed.severity >= Severity::Notice);
-    assert_eq!(find(&report, "drops"), None, "told once is enough");
+    if let Some(drops) = find(&report, "drops") {
+        assert_eq!(drops.severity, Severity::Notice, "they may be the same");
+    }
 }
 
 /// An entry of many sources; the kernel gives up what is not assured when the table is full.
