@@ -32,7 +32,7 @@ pub struct Facts {
     pub expectations: Option<u64>,
     /// The buffer that a listener to events gets.
     pub buffer: Option<Buffer>,
-    /// Programs that listen to netfilter over netlink.
+    /// Programs that listen to netfilter over netlink, other than this one.
     pub listeners: Option<Vec<Listener>>,
     /// Whether the table can be read by BPF.
     pub walk: Option<Walk>,
