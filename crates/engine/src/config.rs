@@ -19,6 +19,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use toml::Spanned;
 
+pub(crate) use contradictions::BUFFER as EVENT_BUFFER;
+
 use crate::failure::Failure;
 use crate::{history, live, names};
 

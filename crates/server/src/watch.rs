@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ctnetlink::CpuStats;
@@ -102,6 +103,8 @@ impl Watch {
                     over: now.duration_since(at),
                 }),
             event_buffer,
+            config: app.file(),
+            state: folder(app, recorded.as_ref()),
             is_complete: truth.complete,
             troubles: app.live.troubles(),
             history: recorded.as_ref().and_then(unrecorded),
@@ -114,6 +117,58 @@ impl Watch {
         *self.report.write().unwrap_or_else(PoisonError::into_inner) = Some(report);
         Ok(began.elapsed())
     }
+
+    /// Counts the entries, which costs next to nothing, and judges the last look anew with it.
+    pub fn count(&self, app: &App) -> Result<(), Failure> {
+        let usage = actions::usage(app.live.client())?;
+        let Some(entries) = usage.entries else {
+            return Ok(());
+        };
+        self.note(Instant::now(), entries.into(), usage.max_entries);
+        Ok(())
+    }
+
+    fn note(&self, at: Instant, entries: u64, limit: Option<u32>) {
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = before.note(at, entries);
+        if let Some(facts) = &mut before.facts {
+            let limit = limit.map(u64::from);
+            facts.usage = Some(Usage {
+                entries,
+                limit: limit.or(facts.usage.and_then(|usage| usage.limit)),
+            });
+            facts.counts = counts;
+            self.judge(facts);
+        }
+    }
+
+    fn judge(&self, facts: &Facts) {
+        let report = Arc::new(health::examine(facts));
+        *self.report.write().unwrap_or_else(PoisonError::into_inner) = Some(report);
+    }
+}
+
+impl Before {
+    /// Keeps a count, and gives all that are young enough, the oldest first.
+    fn note(&mut self, at: Instant, entries: u64) -> Vec<Count> {
+        self.counts.push_back(Count { at, entries });
+        let is_old = |count: &Count| at.duration_since(count.at) > COUNTS_KEPT;
+        while self.counts.front().is_some_and(is_old) {
+            self.counts.pop_front();
+        }
+        self.counts.iter().copied().collect()
+    }
+}
+
+/// The folder for what is kept: the one in use, whatever a configuration that was read anew says of the
+/// next start.
+fn folder(app: &App, recorded: Option<&history::Status>) -> PathBuf {
+    let in_use = recorded.and_then(|status| status.path.parent());
+    let folder = in_use.map_or_else(
+        || app.settings().config.server.state.clone(),
+        Path::to_owned,
+    );
+    std::path::absolute(&folder).unwrap_or(folder)
 }
 
 /// Why history has a gap, if it has one.

@@ -159,6 +159,8 @@ fn worst() -> Facts {
             losing_events: None,
             event_buffer: 1,
             is_complete: false,
+            config: "/etc/tracklight/tracklight.toml".into(),
+            state: "/var/lib/tracklight".into(),
             troubles: vec![Failure::new(
                 "kernel-error",
                 "it does not answer",

@@ -1,7 +1,8 @@
 //! What is known, each part of it only where it could be read.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use ctnetlink::CpuStats;
 use serde::Serialize;
@@ -158,6 +159,10 @@ pub struct Daemon {
     pub losing_events: Option<Rising>,
     /// Bytes of the buffer for events that the configuration asks for.
     pub event_buffer: u64,
+    /// The configuration file.
+    pub config: PathBuf,
+    /// The folder for what is kept, the history among it.
+    pub state: PathBuf,
     /// Whether the last reading of the table was whole.
     pub is_complete: bool,
     /// Why the table cannot be kept as it should: events or readings that fail.
