@@ -70,8 +70,8 @@ pub struct Usage {
 /// How many entries there were at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {
-    /// Nanoseconds since the epoch.
-    pub time_ns: u64,
+    /// When, by a clock that nobody sets.
+    pub at: Instant,
     /// Entries.
     pub entries: u64,
 }

@@ -160,7 +160,7 @@ impl Facts {
     fn note_count(&mut self) {
         if let Some(usage) = self.usage {
             self.counts.push(Count {
-                time_ns: crate::now(),
+                at: Instant::now(),
                 entries: usage.entries,
             });
         }
