@@ -160,7 +160,7 @@ fn kept(width: u64, finest: Step) -> (u64, Step) {
     let whole = width.checked_next_multiple_of(finest.seconds());
     let width = whole.unwrap_or(width);
     let mut steps = Step::ALL.into_iter().rev();
-    let rows = steps.find(|step| width % step.seconds() == 0);
+    let rows = steps.find(|step| width.is_multiple_of(step.seconds()));
     (width, rows.unwrap_or(Step::Second))
 }
 
