@@ -20,6 +20,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use toml::Spanned;
 
+pub(crate) use contradictions::BUFFER as EVENT_BUFFER;
 pub use origin::Origin;
 
 use crate::failure::Failure;

@@ -446,6 +446,58 @@ fn what_cannot_be_written_waits_and_the_oldest_is_given_up() {
 }
 
 #[test]
+fn the_contract_s_stats_have_what_cannot_be_written() {
+    let Some(namespace) = testkit::TestNamespace::new() else {
+        return;
+    };
+    let folder = folder();
+    let state = folder.path().join("state");
+    // A link, which can be made another at one stroke.
+    let leads_to = |name: &str| {
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path().join(name), &link).unwrap();
+        std::fs::rename(&link, &state).unwrap();
+    };
+    std::fs::create_dir(folder.path().join("disk")).unwrap();
+    std::fs::write(folder.path().join("none"), "").unwrap();
+    leads_to("disk");
+    let origin = namespace.run(Origin::here).unwrap();
+    let history = History::open(&state, &Settings::default(), origin).unwrap();
+    let setup = engine::contract::Setup {
+        namespace: Some(ctnetlink::Namespace::by_path(&namespace.path()).unwrap()),
+        history: Some(std::sync::Arc::clone(&history)),
+        ..Default::default()
+    };
+    let stats = || {
+        let reply = engine::contract::read(br#"{"action":"stats","time":900}"#, &setup);
+        let mut body = Vec::new();
+        reply.write_to(&mut body).unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let rows = body["data"].as_array().expect("counts").clone();
+        rows.iter()
+            .map(|row| row[0].as_u64().unwrap())
+            .collect::<Vec<_>>()
+    };
+    let now = engine::now() / 1_000_000_000;
+    let record = |seconds: std::ops::RangeInclusive<u64>| {
+        for second in seconds {
+            history.record(sample(second));
+        }
+    };
+    record(now - 9..=now - 5);
+    until("the file", || history.status().waiting == 0);
+    // No folder: it can neither be written nor read.
+    leads_to("none");
+    record(now - 4..=now);
+    until("the trouble", || history.status().trouble.is_some());
+    assert_eq!(stats(), Vec::from_iter((now - 4..=now).rev()));
+    leads_to("disk");
+    assert_eq!(stats(), Vec::from_iter((now - 9..=now).rev()));
+    until("the end of the trouble", || history.status().waiting == 0);
+    assert_eq!(stats(), Vec::from_iter((now - 9..=now).rev()));
+}
+
+#[test]
 fn a_file_that_was_taken_away_is_begun_anew() {
     let folder = folder();
     let history = open(folder.path());

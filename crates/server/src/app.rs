@@ -1,5 +1,6 @@
 //! What every request works with.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use ctnetlink::Namespace;
@@ -28,6 +29,8 @@ pub struct App {
     pub watch: Watch,
     /// The ways to addresses, once somebody has asked for one.
     routes: OnceLock<Routes>,
+    /// The configuration file, where another one than the usual was named.
+    file: OnceLock<PathBuf>,
     /// The namespace itself, where its name may not be opened later.
     opened: OnceLock<Namespace>,
     history: OnceLock<Arc<History>>,
@@ -66,6 +69,7 @@ impl App {
             api: Api::default(),
             watch: Watch::default(),
             routes: OnceLock::new(),
+            file: OnceLock::new(),
             opened: OnceLock::new(),
             history: OnceLock::new(),
             audit: OnceLock::new(),
@@ -89,6 +93,19 @@ impl App {
         }
         let routes = Routes::open(self.table_namespace()?.as_ref())?;
         Ok(self.routes.get_or_init(|| routes))
+    }
+
+    /// The configuration file, as it was named.
+    pub fn file(&self) -> PathBuf {
+        let named = self.file.get().map(PathBuf::as_path);
+        named
+            .unwrap_or_else(|| Path::new(engine::config::PATH))
+            .to_owned()
+    }
+
+    /// Another configuration file than the usual one was named; only the first one given counts.
+    pub fn set_file(&self, file: PathBuf) {
+        let _is_set_already = self.file.set(file);
     }
 
     /// The namespace that was opened; only the first one given counts.

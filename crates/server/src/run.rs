@@ -81,6 +81,9 @@ pub fn run(options: Options, tell: &dyn Fn(&str)) -> Result<(), Failure> {
     if let Some(namespace) = clone()? {
         app.set_table_namespace(namespace);
     }
+    if let Some(file) = Config::named(options.file.as_deref()) {
+        app.set_file(std::path::absolute(&file).unwrap_or(file));
+    }
     app.set_audit(Audit::open(&app.settings().config.server.state)?);
     let _recording = record(&app)?;
     let router = router(&app, &gate);

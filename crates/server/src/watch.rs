@@ -1,12 +1,16 @@
-//! Looks after the daemon's health: gathers facts again and again, beside all else.
+//! Looks after the daemon's health: gathers facts again and again, beside all else, and counts the entries
+//! in between, for a table can be full before the next look.
 
 use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use ctnetlink::CpuStats;
-use engine::health::{Ask, Contents, Count, Counters, Daemon, Earlier, Report, Rising, gather};
-use engine::{Failure, Query, Way, health, history};
+use engine::health::{
+    Ask, Contents, Count, Counters, Daemon, Earlier, Facts, Report, Rising, Usage, gather,
+};
+use engine::{Failure, Query, Way, actions, health, history};
 
 use crate::app::App;
 
@@ -14,8 +18,10 @@ use crate::app::App;
 const EVERY: Duration = Duration::from_secs(30);
 /// A look may take a hundredth of the time.
 const SHARE: u32 = 100;
-/// How many counts of entries are kept, one a look: for the trend.
-const COUNTS: usize = 60;
+/// How often the entries are counted between looks: for the trend.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
+/// For how long counts are kept.
+const COUNTS_KEPT: Duration = Duration::from_secs(1_800);
 
 /// What was found last, and what the next look compares with.
 #[derive(Default)]
@@ -27,6 +33,8 @@ pub struct Watch {
 #[derive(Default)]
 struct Before {
     counts: VecDeque<Count>,
+    /// What the last look found, judged anew with each count.
+    facts: Option<Facts>,
     counters: Option<(CpuStats, Instant)>,
     lost: Option<(u64, Instant)>,
     /// Finding out whether the table can be read by BPF takes a load of the program: once is enough.
@@ -71,14 +79,7 @@ impl Watch {
         });
 
         if let Some(usage) = facts.usage {
-            before.counts.push_back(Count {
-                time_ns: engine::now(),
-                entries: usage.entries,
-            });
-            if before.counts.len() > COUNTS {
-                before.counts.pop_front();
-            }
-            facts.counts = before.counts.iter().copied().collect();
+            facts.counts = before.note(Instant::now(), usage.entries);
         }
         let now = Instant::now();
         if let Some(Counters { now: stats, .. }) = facts.counters {
@@ -102,6 +103,8 @@ impl Watch {
                     over: now.duration_since(at),
                 }),
             event_buffer,
+            config: app.file(),
+            state: folder(app, recorded.as_ref()),
             is_complete: truth.complete,
             troubles: app.live.troubles(),
             history: recorded.as_ref().and_then(unrecorded),
@@ -110,10 +113,62 @@ impl Watch {
                 .map(|kept| kept.display().to_string()),
             names: app.naming().addresses.trouble(),
         });
-        let report = Arc::new(health::examine(&facts));
-        *self.report.write().unwrap_or_else(PoisonError::into_inner) = Some(report);
+        self.judge(&facts);
+        before.facts = Some(facts);
         Ok(began.elapsed())
     }
+
+    /// Counts the entries, which costs next to nothing, and judges the last look anew with it.
+    pub fn count(&self, app: &App) -> Result<(), Failure> {
+        let usage = actions::usage(app.live.client())?;
+        let Some(entries) = usage.entries else {
+            return Ok(());
+        };
+        self.note(Instant::now(), entries.into(), usage.max_entries);
+        Ok(())
+    }
+
+    fn note(&self, at: Instant, entries: u64, limit: Option<u32>) {
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = before.note(at, entries);
+        if let Some(facts) = &mut before.facts {
+            let limit = limit.map(u64::from);
+            facts.usage = Some(Usage {
+                entries,
+                limit: limit.or(facts.usage.and_then(|usage| usage.limit)),
+            });
+            facts.counts = counts;
+            self.judge(facts);
+        }
+    }
+
+    fn judge(&self, facts: &Facts) {
+        let report = Arc::new(health::examine(facts));
+        *self.report.write().unwrap_or_else(PoisonError::into_inner) = Some(report);
+    }
+}
+
+impl Before {
+    /// Keeps a count, and gives all that are young enough, the oldest first.
+    fn note(&mut self, at: Instant, entries: u64) -> Vec<Count> {
+        self.counts.push_back(Count { at, entries });
+        let is_old = |count: &Count| at.duration_since(count.at) > COUNTS_KEPT;
+        while self.counts.front().is_some_and(is_old) {
+            self.counts.pop_front();
+        }
+        self.counts.iter().copied().collect()
+    }
+}
+
+/// The folder for what is kept: the one in use, whatever a configuration that was read anew says of the
+/// next start.
+fn folder(app: &App, recorded: Option<&history::Status>) -> PathBuf {
+    let in_use = recorded.and_then(|status| status.path.parent());
+    let folder = in_use.map_or_else(
+        || app.settings().config.server.state.clone(),
+        Path::to_owned,
+    );
+    std::path::absolute(&folder).unwrap_or(folder)
 }
 
 /// Why history has a gap, if it has one.
@@ -152,6 +207,53 @@ pub async fn watch(app: Arc<App>) {
             // It has told why.
             Err(_) => EVERY,
         };
-        tokio::time::sleep(EVERY.max(took * SHARE)).await;
+        count_for(&app, EVERY.max(took * SHARE)).await;
+    }
+}
+
+/// Waits, and counts meanwhile.
+async fn count_for(app: &Arc<App>, wait: Duration) {
+    let next = Instant::now() + wait;
+    loop {
+        let left = next.saturating_duration_since(Instant::now());
+        tokio::time::sleep(left.min(COUNT_EVERY)).await;
+        if left <= COUNT_EVERY {
+            return;
+        }
+        let counted = Arc::clone(app);
+        let count = tokio::task::spawn_blocking(move || counted.watch.count(&counted));
+        // A kernel that does not answer is told by the next look.
+        let _ = count.await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_between_two_looks_is_found_by_the_counts() {
+        let watch = Watch::default();
+        watch.before.lock().unwrap().facts = Some(Facts::default());
+        let begin = Instant::now();
+        let at = |second: u64| begin + Duration::from_secs(second);
+        let full_in = || {
+            let report = watch.report()?;
+            let findings = report.findings.iter();
+            let mut found = findings.filter(|finding| finding.code == "time-to-full");
+            found.next()?.values["full_in_seconds"].as_u64()
+        };
+        for second in (0..1_800).step_by(5) {
+            watch.note(at(second), 1_000, Some(100_000));
+        }
+        assert_eq!(full_in(), None);
+        for second in (1_800..1_920).step_by(5) {
+            watch.note(at(second), 1_000 + (second - 1_800) * 300, Some(100_000));
+        }
+        let expected = (99_000 - 115 * 300) / 300;
+        let found = full_in().expect("it is found");
+        assert!(found.abs_diff(expected) < 20, "{found} {expected}");
+        let kept = watch.before.lock().unwrap().counts.len();
+        assert_eq!(kept, 361, "half an hour");
     }
 }

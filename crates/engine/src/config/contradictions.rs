@@ -13,7 +13,7 @@ const PERCENT: std::ops::RangeInclusive<f64> = 0.1..=100.0;
 const SECONDS: std::ops::RangeInclusive<f64> = 0.1..=86_400.0;
 
 /// Bytes of the buffer for events: below, every burst overruns it; above, the kernel cuts it short.
-const BUFFER: std::ops::RangeInclusive<usize> = 64 << 10..=1_000_000_000;
+pub(crate) const BUFFER: std::ops::RangeInclusive<usize> = 64 << 10..=1_000_000_000;
 
 /// What is wrong with a setting.
 struct Wrong {

@@ -25,6 +25,8 @@ mod states;
 mod stats;
 mod top;
 
+use std::sync::Arc;
+
 use ctnetlink::{Client, Error, Namespace};
 
 pub use fault::{Attribute, Kind, word};
@@ -36,6 +38,7 @@ use request::{Fields, Request};
 
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::history::History;
 use crate::kernel::{Kernel, Way};
 
 /// The kernel's switch for counters, of the network namespace of whoever reads it.
@@ -50,6 +53,8 @@ pub struct Setup {
     pub namespace: Option<Namespace>,
     /// In which way the table is read.
     pub way: Way,
+    /// What this process records; `None` where another one records, or nobody: then its file is read.
+    pub history: Option<Arc<History>>,
 }
 
 impl Setup {

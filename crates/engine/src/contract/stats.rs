@@ -1,6 +1,6 @@
 //! `read`, action `stats`: how many connections there were, second by second.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -34,45 +34,58 @@ impl<'a> Stats<'a> {
     }
 }
 
-/// Asks whoever keeps the counts: Netdata, else what the daemon recorded.
+/// Asks whoever keeps the counts: Netdata, else what the daemon recorded. A Netdata that answers and has no
+/// counts, as one that was just started or whose chart has gone, is believed only where we have none either.
 pub(super) fn read(request: &Request, setup: &Setup) -> Result<Reply, Fault> {
     let time = seconds(request)?;
     let netdata = &setup.config.netdata;
-    let failure = match setup.inside(|| netdata::connections(netdata, time))? {
-        Ok(samples) => {
-            let note = format!("statistics from Netdata at {}", netdata.address);
-            return Ok(Reply::stats(samples, Source::Netdata).with_note(note));
-        }
-        Err(failure) => failure,
+    let netdata_s = |samples| {
+        let note = format!("statistics from Netdata at {}", netdata.address);
+        Reply::stats(samples, Source::Netdata).with_note(note)
     };
-    let path = history::path(&setup.config.server.state);
-    match recorded(setup, &path, time)? {
-        Ok(samples) => {
+    let (reason, failure) = match setup.inside(|| netdata::connections(netdata, time))? {
+        Ok(samples) if !samples.is_empty() => return Ok(netdata_s(samples)),
+        Ok(_) => {
+            let reason = format!("Netdata at {} has no counts", netdata.address);
+            (reason, None)
+        }
+        Err(failure) => (failure.message.clone(), Some(failure)),
+    };
+    match (recorded(setup, time)?, failure) {
+        (Ok((path, samples)), _) => {
             let note = format!(
-                "statistics from our own history in {}, for there are none of Netdata's: {}",
+                "statistics from our own history in {}, for there are none of Netdata's: {reason}",
                 path.display(),
-                failure.message
             );
             Ok(Reply::stats(samples, Source::History).with_note(note))
         }
-        Err(reason) => Err(Failure::new(
+        (Err(_), None) => Ok(netdata_s(Vec::new())),
+        (Err(ours), Some(failure)) => Err(Failure::new(
             failure.code,
-            format!("{}; nor of our own: {reason}", failure.message),
+            format!("{reason}; nor of our own: {ours}"),
             failure.hint,
         )
         .into()),
     }
 }
 
+/// What was recorded, and in which file.
+type Recorded = (PathBuf, Vec<Sample>);
+
 /// The counts of the last `seconds` seconds that the daemon recorded, the newest first, or why there
 /// are none.
-fn recorded(
-    setup: &Setup,
-    path: &Path,
-    seconds: u32,
-) -> Result<Result<Vec<Sample>, String>, Fault> {
+fn recorded(setup: &Setup, seconds: u32) -> Result<Result<Recorded, String>, Fault> {
     let to = crate::now() / 1_000_000_000 + 1;
-    let (origin, counts) = match history::counts(path, to.saturating_sub(seconds.into()), to) {
+    let from = to.saturating_sub(seconds.into());
+    let (path, found) = match &setup.history {
+        Some(history) => (history.path().to_owned(), history.counts(from, to)),
+        None => {
+            let path = history::path(&setup.config.server.state);
+            let found = history::counts(&path, from, to);
+            (path, found)
+        }
+    };
+    let (origin, counts) = match found {
         Ok(found) => found,
         Err(failure) => return Ok(Err(failure.message)),
     };
@@ -90,7 +103,7 @@ fn recorded(
             "nothing was recorded in the last {seconds} seconds; is the daemon running?"
         )));
     }
-    Ok(Ok(samples))
+    Ok(Ok((path, samples)))
 }
 
 fn seconds(request: &Request) -> Result<u32, Fault> {

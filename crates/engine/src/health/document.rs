@@ -1,6 +1,6 @@
 //! docs/health.md says what is so: it has every check with its bounds, and a section for each.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ctnetlink::{CpuStats, Status};
 use query::{Query, Vocabulary};
@@ -113,6 +113,7 @@ fn worst() -> Facts {
         search_restart: Some(value),
         ..CpuStats::default()
     };
+    let begin = Instant::now();
     Facts {
         usage: Some(Usage {
             entries: 100,
@@ -120,7 +121,7 @@ fn worst() -> Facts {
         }),
         counts: (0..60)
             .map(|second| Count {
-                time_ns: second * 1_000_000_000,
+                at: begin + Duration::from_secs(second),
                 entries: 41 + second,
             })
             .collect(),
@@ -158,6 +159,8 @@ fn worst() -> Facts {
             events_lost: 1,
             losing_events: None,
             event_buffer: 1,
+            config: "/etc/tracklight/tracklight.toml".into(),
+            state: "/var/lib/tracklight".into(),
             is_complete: false,
             troubles: vec![Failure::new(
                 "kernel-error",

@@ -1,7 +1,8 @@
 //! What is known, each part of it only where it could be read.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use ctnetlink::CpuStats;
 use serde::Serialize;
@@ -32,7 +33,7 @@ pub struct Facts {
     pub expectations: Option<u64>,
     /// The buffer that a listener to events gets.
     pub buffer: Option<Buffer>,
-    /// Programs that listen to netfilter over netlink.
+    /// Programs that listen to netfilter over netlink, other than this one.
     pub listeners: Option<Vec<Listener>>,
     /// Whether the table can be read by BPF.
     pub walk: Option<Walk>,
@@ -69,8 +70,8 @@ pub struct Usage {
 /// How many entries there were at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {
-    /// Nanoseconds since the epoch.
-    pub time_ns: u64,
+    /// When, by a clock that nobody sets.
+    pub at: Instant,
     /// Entries.
     pub entries: u64,
 }
@@ -158,6 +159,10 @@ pub struct Daemon {
     pub losing_events: Option<Rising>,
     /// Bytes of the buffer for events that the configuration asks for.
     pub event_buffer: u64,
+    /// The configuration file.
+    pub config: PathBuf,
+    /// The folder for what is kept, the history among it.
+    pub state: PathBuf,
     /// Whether the last reading of the table was whole.
     pub is_complete: bool,
     /// Why the table cannot be kept as it should: events or readings that fail.

@@ -1,6 +1,6 @@
 //! Facts, as this machine tells them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -160,7 +160,7 @@ impl Facts {
     fn note_count(&mut self) {
         if let Some(usage) = self.usage {
             self.counts.push(Count {
-                time_ns: crate::now(),
+                at: Instant::now(),
                 entries: usage.entries,
             });
         }
@@ -214,7 +214,7 @@ impl Inside {
             rmem_max: number("/proc/sys/net/core/rmem_max"),
             listeners: fs::read_to_string("/proc/thread-self/net/netlink")
                 .ok()
-                .map(|text| listeners(&text, program)),
+                .map(|text| listeners(&text, &own_sockets(), program)),
             counters: counters_in_proc(),
         }
     }
@@ -285,8 +285,26 @@ fn parse_counters(text: &str) -> Option<CpuStats> {
     cpus.reduce(|all, cpu| all.plus(&cpu))
 }
 
-/// The lines of `/proc/net/netlink`: those who listen to a group of netfilter.
-fn listeners(text: &str, program: impl Fn(u32) -> Option<String>) -> Vec<Listener> {
+/// The inodes of this process's sockets.
+fn own_sockets() -> HashSet<String> {
+    let Ok(descriptors) = fs::read_dir("/proc/self/fd") else {
+        return HashSet::new();
+    };
+    let sockets = descriptors.filter_map(|descriptor| {
+        let target = fs::read_link(descriptor.ok()?.path()).ok()?;
+        let inode = target.to_str()?.strip_prefix("socket:[")?;
+        Some(inode.strip_suffix(']')?.to_owned())
+    });
+    sockets.collect()
+}
+
+/// The lines of `/proc/net/netlink`: those who listen to a group of netfilter, without the sockets that are
+/// our own, by their inodes.
+fn listeners(
+    text: &str,
+    own: &HashSet<String>,
+    program: impl Fn(u32) -> Option<String>,
+) -> Vec<Listener> {
     /// `NETLINK_NETFILTER`
     const NETFILTER: &str = "12";
     let mut lines = text.lines();
@@ -296,17 +314,22 @@ fn listeners(text: &str, program: impl Fn(u32) -> Option<String>) -> Vec<Listene
         .split_whitespace()
         .collect();
     let place = |name: &str| heads.iter().position(|head| *head == name);
-    let (Some(protocol), Some(port), Some(groups), Some(drops)) =
-        (place("Eth"), place("Pid"), place("Groups"), place("Drops"))
-    else {
+    let (Some(protocol), Some(port), Some(groups), Some(drops), Some(inode)) = (
+        place("Eth"),
+        place("Pid"),
+        place("Groups"),
+        place("Drops"),
+        place("Inode"),
+    ) else {
         return Vec::new();
     };
     let listener = |line: &str| {
         let cells: Vec<&str> = line.split_whitespace().collect();
         let port: u32 = cells.get(port)?.parse().ok()?;
         let listens = u64::from_str_radix(cells.get(groups)?, 16).ok()? != 0;
+        let is_own = own.contains(*cells.get(inode)?);
         // The kernel's own has port 0.
-        (*cells.get(protocol)? == NETFILTER && listens && port != 0).then(|| {
+        (*cells.get(protocol)? == NETFILTER && listens && port != 0 && !is_own).then(|| {
             Some(Listener {
                 port,
                 program: program(port),
@@ -448,13 +471,15 @@ sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops 
 0000000000000000 12  4712       00000000 0        0        0     2        9        1049
 0000000000000000 0   4713       00000001 0        0        0     2        9        1050
 ";
-        let found = listeners(text, |port| Some(format!("p{port}")));
+        let found = listeners(text, &HashSet::new(), |port| Some(format!("p{port}")));
         let expected = Listener {
             port: 4711,
             program: Some("p4711".to_owned()),
             lost: 12,
         };
         assert_eq!(found, [expected]);
-        assert!(listeners("", |_| None).is_empty());
+        let own = HashSet::from(["1048".to_owned()]);
+        assert!(listeners(text, &own, |_| None).is_empty());
+        assert!(listeners("", &own, |_| None).is_empty());
     }
 }

@@ -77,7 +77,7 @@ impl Place {
 }
 
 /// A word as the shell takes it for one.
-fn quoted(word: &str) -> Cow<'_, str> {
+pub(super) fn quoted(word: &str) -> Cow<'_, str> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-:".contains(&byte);
     if !word.is_empty() && word.bytes().all(is_plain) {
         return word.into();

@@ -40,10 +40,11 @@ pub struct Point {
     /// Connections that ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deaths: Option<Amount>,
-    /// Bytes of both directions.
+    /// Bytes of both directions. The counters of a large table are read every few seconds: what moved between two
+    /// readings is spread evenly over the time between them. Absent after the last reading.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<Amount>,
-    /// Packets of both directions.
+    /// Packets of both directions, like the bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub packets: Option<Amount>,
     /// By how much the kernel's counters rose, by their names in `conntrack -S`; without those that

@@ -99,6 +99,37 @@ impl<'a> Reader<'a> {
             .map_err(|error| Fault::of(&error, self.path).into_failure(self.path))
     }
 
+    /// The finest step that has what is known of a while from its begin on, but for a hundredth of it: those
+    /// that are finer have been given up there.
+    pub(super) fn finest(&self, from: u64, to: u64) -> Result<Step, Failure> {
+        let slack = to.saturating_sub(from) / 100;
+        let mut finest = Step::Second;
+        let mut firsts = Vec::with_capacity(Step::ALL.len());
+        // From the coarsest, which go back farthest.
+        for step in Step::ALL.into_iter().rev() {
+            let Some(first) = self.first(step, step.begin(from), to)? else {
+                continue;
+            };
+            let is_whole = firsts.iter().all(|&end| first < end + slack);
+            if firsts.is_empty() || is_whole {
+                finest = step;
+            }
+            firsts.push(first + step.seconds());
+        }
+        Ok(finest)
+    }
+
+    /// The first row of a while.
+    fn first(&self, step: Step, from: u64, to: u64) -> Result<Option<u64>, Failure> {
+        let sql = format!(
+            "SELECT min(time) FROM {} WHERE time >= ? AND time < ?",
+            step.table()
+        );
+        self.connection
+            .query_row(&sql, [clamp(from), clamp(to)], |row| row.get(0))
+            .map_err(|error| Fault::of(&error, self.path).into_failure(self.path))
+    }
+
     /// Whose table it is.
     pub(super) fn origin(&self) -> Result<Origin, Failure> {
         self.connection

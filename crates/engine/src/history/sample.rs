@@ -102,7 +102,8 @@ pub struct Changes {
     pub deaths: u64,
 }
 
-/// Bytes and packets of a while.
+/// Bytes and packets of a while. Between two readings of the counters nobody knows how fast they rose, so
+/// whoever makes points of samples spreads them evenly over [`millis`](Self::millis).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// How long the while is, in milliseconds, never 0: from one reading of the counters to the next,
@@ -112,6 +113,21 @@ pub struct Traffic {
     pub bytes: u64,
     /// Packets of all connections, both directions.
     pub packets: u64,
+}
+
+impl Traffic {
+    /// One of several equal parts, counted from 0; together they are the whole.
+    pub(super) fn share(self, part: u64, of: u64) -> Self {
+        let share = |whole: u64| {
+            let until = |parts: u64| u128::from(whole) * u128::from(parts) / u128::from(of.max(1));
+            u64::try_from(until(part + 1) - until(part)).unwrap_or(whole)
+        };
+        Self {
+            millis: share(self.millis).max(1),
+            bytes: share(self.bytes),
+            packets: share(self.packets),
+        }
+    }
 }
 
 /// By how much the kernel's counters rose in a while.

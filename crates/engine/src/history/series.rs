@@ -18,7 +18,8 @@ pub struct Ask {
     pub from: u64,
     /// Until when, in seconds since the epoch, itself not.
     pub to: u64,
-    /// How many seconds a point is of; `None` for the finest that was kept for so long.
+    /// How many seconds a point is of; `None` for the finest that was kept for so long. Where nothing so fine is
+    /// kept any more, the points are of more seconds.
     pub step: Option<u64>,
     /// How many points at most: coarser ones where there are more. Overrules the step.
     pub points: Option<usize>,
@@ -31,7 +32,7 @@ pub struct Series {
     pub from: u64,
     /// Until when, in seconds since the epoch, itself not.
     pub to: u64,
-    /// How many seconds a point is of.
+    /// How many seconds a point is of: those that were asked for, or more where nothing so fine is kept.
     pub step: u64,
     /// From which rows the points were made.
     pub rows: Step,
@@ -79,8 +80,9 @@ pub(super) fn read(
     ask: &Ask,
     waiting: &[Sample],
 ) -> Result<Series, Failure> {
-    let (width, rows) = resolve(ask, limits, crate::now() / 1_000_000_000)?;
+    let width = resolve(ask, limits, crate::now() / 1_000_000_000)?;
     let mut reader = Reader::open(path)?;
+    let (width, rows) = kept(width, reader.finest(ask.from, ask.to)?);
     let from = ask.from - ask.from % width;
     let mut points = Points::new(width);
     let mut next = from;
@@ -108,12 +110,12 @@ pub(super) fn read(
         rows,
         origin: reader.origin()?,
         unreadable: reader.unreadable,
-        points: points.done(),
+        points: points.done(from),
     })
 }
 
-/// How long a point is, and of which rows it is made.
-fn resolve(ask: &Ask, limits: Limits, now: u64) -> Result<(u64, Step), Failure> {
+/// How long a point is, as far as the question says.
+fn resolve(ask: &Ask, limits: Limits, now: u64) -> Result<u64, Failure> {
     let usage = |message: String, hint: &str| Failure::new("usage", message, hint);
     let length = ask.to.saturating_sub(ask.from);
     if length == 0 {
@@ -150,11 +152,16 @@ fn resolve(ask: &Ask, limits: Limits, now: u64) -> Result<(u64, Step), Failure> 
             "ask for a longer step or a shorter while",
         ));
     }
-    let rows = Step::ALL
-        .into_iter()
-        .rev()
-        .find(|step| width % step.seconds() == 0);
-    Ok((width, rows.unwrap_or(Step::Second)))
+    Ok(width)
+}
+
+/// How long a point is where rows finer than `finest` are not there any more, and of which rows it is made.
+fn kept(width: u64, finest: Step) -> (u64, Step) {
+    let whole = width.checked_next_multiple_of(finest.seconds());
+    let width = whole.unwrap_or(width);
+    let mut steps = Step::ALL.into_iter().rev();
+    let rows = steps.find(|step| width.is_multiple_of(step.seconds()));
+    (width, rows.unwrap_or(Step::Second))
 }
 
 fn round_up(seconds: u64) -> u64 {
@@ -166,41 +173,72 @@ fn round_up(seconds: u64) -> u64 {
 /// Rows, in the order of their time, that become points.
 struct Points {
     width: u64,
-    open: Option<(u64, Span)>,
-    done: Vec<Point>,
+    spans: Vec<(u64, Span)>,
 }
 
 impl Points {
     const fn new(width: u64) -> Self {
         Self {
             width,
-            open: None,
-            done: Vec::new(),
+            spans: Vec::new(),
         }
     }
 
     fn add(&mut self, time: u64, span: Span) {
         let begin = time - time % self.width;
-        match &mut self.open {
-            Some((open, sum)) if *open == begin => sum.add(&span),
-            open => {
-                if let Some((time, span)) = open.replace((begin, span)) {
-                    self.done.push(Point::new(time, &span));
-                }
-            }
+        match self.spans.last_mut() {
+            Some((last, sum)) if *last == begin => sum.add(&span),
+            _ => self.spans.push((begin, span)),
         }
     }
 
-    fn done(mut self) -> Vec<Point> {
-        let last = self.open.take();
-        self.done
-            .extend(last.map(|(time, span)| Point::new(time, &span)));
-        self.done
+    fn done(mut self, from: u64) -> Vec<Point> {
+        spread(&mut self.spans, self.width, from);
+        let spans = self.spans.iter();
+        spans.map(|(time, span)| Point::new(*time, span)).collect()
+    }
+}
+
+/// Spreads what a reading of the counters has moved evenly over the points since the reading before, which are
+/// those in front of it of which no bytes are known. What belongs to a time before `from` is of no point.
+fn spread(spans: &mut [(u64, Span)], width: u64, from: u64) {
+    let length = width.saturating_mul(1_000);
+    for at in 1..=spans.len() {
+        let Some(((time, read), before)) = spans.get_mut(..at).and_then(<[_]>::split_last_mut)
+        else {
+            return;
+        };
+        let Some(all) = read.traffic else { continue };
+        // Readings tremble: 1,020 milliseconds are one second.
+        let points = all.millis.saturating_add(length / 2) / length;
+        let begin = time.saturating_sub(points.saturating_sub(1).saturating_mul(width));
+        let unknown = before
+            .iter()
+            .rev()
+            .take_while(|(time, span)| *time >= begin && span.traffic.is_none())
+            .count();
+        let is_cut = unknown == before.len();
+        let outside = if is_cut {
+            from.saturating_sub(begin) / width
+        } else {
+            0
+        };
+        let shares = unknown as u64 + 1 + outside;
+        let first = before.len() - unknown;
+        let parts = before
+            .iter_mut()
+            .skip(first)
+            .map(|(_, span)| span)
+            .chain([read]);
+        for (part, span) in (outside..).zip(parts) {
+            span.traffic = Some(all.share(part, shares));
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::sample::Traffic;
     use super::*;
 
     const NOW: u64 = 1_800_000_000;
@@ -214,7 +252,7 @@ mod tests {
             step,
             points,
         };
-        resolve(&ask, limits, NOW).unwrap()
+        kept(resolve(&ask, limits, NOW).unwrap(), Step::Second)
     }
 
     #[test]
@@ -242,6 +280,84 @@ mod tests {
         assert_eq!(resolved(900, Some(7), None), (7, Step::Second));
         assert_eq!(resolved(900, Some(70), None), (70, Step::TenSeconds));
         assert_eq!(resolved(900, Some(1), Some(90)), (10, Step::TenSeconds));
+    }
+
+    #[test]
+    fn where_fine_rows_are_gone_points_are_of_whole_coarser_ones() {
+        assert_eq!(kept(1, Step::Second), (1, Step::Second));
+        assert_eq!(kept(1, Step::TenSeconds), (10, Step::TenSeconds));
+        assert_eq!(kept(75, Step::TenSeconds), (80, Step::TenSeconds));
+        assert_eq!(kept(75, Step::Minute), (120, Step::Minute));
+        assert_eq!(kept(3_600, Step::Minute), (3_600, Step::Hour));
+    }
+
+    fn second(traffic: Option<(u64, u64)>) -> Span {
+        Span::from(&Sample {
+            traffic: traffic.map(|(millis, bytes)| Traffic {
+                millis,
+                bytes,
+                packets: bytes / 10,
+            }),
+            ..Sample::default()
+        })
+    }
+
+    fn bytes(points: &[Point]) -> Vec<Option<(u64, f64)>> {
+        let bytes = points.iter().map(|point| point.bytes);
+        bytes
+            .map(|bytes| bytes.map(|bytes| (bytes.sum, bytes.per_second)))
+            .collect()
+    }
+
+    #[test]
+    fn what_a_reading_has_moved_is_spread_over_the_seconds_since_the_one_before() {
+        let mut points = Points::new(1);
+        let rows = [
+            // Of two seconds before the while, too.
+            (100, None),
+            (101, Some((4_000, 4_000))),
+            (102, Some((1_020, 2_040))),
+            (103, None),
+            (104, None),
+            (105, Some((2_990, 299))),
+            // The daemon was not there for 107.
+            (106, None),
+            (108, Some((3_000, 300))),
+            // Nobody knows yet.
+            (109, None),
+        ];
+        for (time, traffic) in rows {
+            points.add(time, second(traffic));
+        }
+        let points = points.done(100);
+        let expected = [
+            Some((1_000, 1_000.0)),
+            Some((1_000, 1_000.0)),
+            Some((2_040, 2_000.0)),
+            Some((99, 99.398)),
+            Some((100, 100.301)),
+            Some((100, 100.301)),
+            Some((150, 100.0)),
+            Some((150, 100.0)),
+            None,
+        ];
+        assert_eq!(bytes(&points), expected);
+    }
+
+    #[test]
+    fn points_that_are_longer_than_what_is_between_two_readings_stay_as_they_are() {
+        let mut points = Points::new(10);
+        let rows = [
+            (4, 4_000, 400),
+            (8, 4_000, 400),
+            (12, 4_000, 400),
+            (19, 7_000, 700),
+        ];
+        for (time, millis, sum) in rows {
+            points.add(time, second(Some((millis, sum))));
+        }
+        let points = points.done(0);
+        assert_eq!(bytes(&points), [Some((800, 100.0)), Some((1_100, 100.0))]);
     }
 
     #[test]
@@ -282,6 +398,7 @@ mod tests {
             points: Some(1),
             ..good
         };
-        assert_eq!(resolve(&all_in_one, limits, NOW).unwrap().0, u64::MAX);
+        assert_eq!(resolve(&all_in_one, limits, NOW).unwrap(), u64::MAX);
+        assert_eq!(kept(u64::MAX, Step::Hour).0, u64::MAX);
     }
 }

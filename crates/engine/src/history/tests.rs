@@ -242,6 +242,44 @@ fn as_many_rows_as_the_days_have_are_kept_and_the_oldest_go() {
 }
 
 #[test]
+fn a_step_that_is_finer_than_what_is_kept_is_answered_with_the_finest_that_is() {
+    let file = File::with(Limits([30, 6, 4, 2]));
+    let mut store = file.open();
+    store.write(&samples(NOON..NOON + 600), NOON + 600).unwrap();
+    // Seconds go back to 570, ten seconds to 530, minutes to 300.
+    for (asked, from, to, step, known) in [
+        (1, 575, 600, 1, 25),
+        (1, 535, 565, 10, 40),
+        (1, 531, 536, 10, 10),
+        (1, 303, 305, 60, 60),
+        (1, 300, 600, 60, 300),
+        (10, 300, 420, 60, 120),
+        (75, 535, 600, 80, 70),
+        (75, 300, 600, 120, 300),
+        (60, 535, 600, 60, 120),
+        (1, 0, 100, 1, 0),
+    ] {
+        let ask = Ask {
+            from: NOON + from,
+            to: NOON + to,
+            step: Some(asked),
+            points: None,
+        };
+        let series = read(&file.path(), file.limits, &ask, &[]).unwrap();
+        assert_eq!(series.step, step, "{asked} from {from}");
+        let points = series.points.iter();
+        let seconds: u64 = points.map(|point| point.known_seconds).sum();
+        assert_eq!(seconds, known, "{asked} from {from}: {series:?}");
+    }
+    // A while in which the daemon did not run is no reason for longer steps.
+    let file = File::new();
+    file.open()
+        .write(&samples(NOON + 900..NOON + 1_200), NOON + 1_200)
+        .unwrap();
+    assert_eq!(file.read(Step::Second, NOON, NOON + 1_200).step, 1);
+}
+
+#[test]
 fn fewer_days_than_before_make_the_file_smaller() {
     let mut file = File::new();
     let mut store = file.open();

@@ -1,6 +1,7 @@
 //! Recording in a thread of its own, so that no disk makes anybody wait.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -39,6 +40,7 @@ pub struct History {
 
 struct Shared {
     path: PathBuf,
+    origin: Origin,
     limits: Limits,
     state: Mutex<State>,
     wake: Condvar,
@@ -100,6 +102,7 @@ impl History {
     pub(super) fn start(path: PathBuf, limits: Limits, origin: Origin) -> io::Result<Arc<Self>> {
         let shared = Arc::new(Shared {
             path,
+            origin,
             limits,
             state: Mutex::default(),
             wake: Condvar::new(),
@@ -108,7 +111,7 @@ impl History {
         let of_thread = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("history".to_owned())
-            .spawn(move || write(&of_thread, &origin, &end))?;
+            .spawn(move || write(&of_thread, &end))?;
         Ok(Arc::new(Self {
             shared,
             ended: Mutex::new(ended),
@@ -143,6 +146,33 @@ impl History {
         read
     }
 
+    /// Connections of single seconds, the oldest first, and whose they are, with what is not in the file yet;
+    /// that alone where the file cannot be read.
+    pub(crate) fn counts(&self, from: u64, to: u64) -> Result<(Origin, Vec<(u64, u64)>), Failure> {
+        let waiting: Vec<(u64, u64)> = {
+            let state = self.shared.lock();
+            let waiting = state.waiting.iter();
+            let within = waiting.filter(|sample| (from..to).contains(&sample.time));
+            within
+                .map(|sample| (sample.time, sample.connections))
+                .collect()
+        };
+        let (origin, mut counts) = match series::counts(&self.shared.path, from, to) {
+            Err(_) if !waiting.is_empty() => (self.shared.origin.clone(), Vec::new()),
+            read => read?,
+        };
+        counts.extend(waiting);
+        // What was written meanwhile is in both.
+        counts.sort_by_key(|&(time, _)| time);
+        counts.dedup_by_key(|&mut (time, _)| time);
+        Ok((origin, counts))
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
     /// How recording goes.
     pub fn status(&self) -> Status {
         let path = &self.shared.path;
@@ -170,6 +200,12 @@ impl History {
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         // An error is that it has ended already.
         let _ = ended.recv_timeout(LAST_WRITE);
+    }
+}
+
+impl fmt::Debug for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("History").field(&self.shared.path).finish()
     }
 }
 
@@ -256,11 +292,11 @@ struct Work {
     is_last: bool,
 }
 
-fn write(shared: &Shared, origin: &Origin, _end: &Sender<()>) {
+fn write(shared: &Shared, _end: &Sender<()>) {
     let mut store = None;
     loop {
         let work = shared.next();
-        let result = attempt(shared, origin, &mut store, &work);
+        let result = attempt(shared, &mut store, &work);
         shared.note(&work, result, store.is_some());
         if work.is_last {
             break;
@@ -269,13 +305,8 @@ fn write(shared: &Shared, origin: &Origin, _end: &Sender<()>) {
 }
 
 /// Opens the file if need be and writes; once more where it was damaged.
-fn attempt(
-    shared: &Shared,
-    origin: &Origin,
-    store: &mut Option<Store>,
-    work: &Work,
-) -> Result<[u64; 4], Fault> {
-    match attempt_once(shared, origin, store, work) {
+fn attempt(shared: &Shared, store: &mut Option<Store>, work: &Work) -> Result<[u64; 4], Fault> {
+    match attempt_once(shared, store, work) {
         Err(Fault::Damaged(reason)) => {
             *store = None;
             let now = crate::now();
@@ -286,7 +317,7 @@ fn attempt(
                 "the recorded history was damaged and is kept aside: {}", kept.reason
             );
             shared.lock().set_aside = Some(kept);
-            attempt_once(shared, origin, store, work)
+            attempt_once(shared, store, work)
         }
         // It may be another file, or on another disk, when it is tried again.
         Err(Fault::Other(failure)) if failure.code == "history-unusable" => {
@@ -299,7 +330,6 @@ fn attempt(
 
 fn attempt_once(
     shared: &Shared,
-    origin: &Origin,
     store: &mut Option<Store>,
     work: &Work,
 ) -> Result<[u64; 4], Fault> {
@@ -308,7 +338,12 @@ fn attempt_once(
     *store = store.take().filter(Store::is_in_place);
     let open = match store {
         Some(open) => open,
-        None => store.insert(Store::open(&shared.path, shared.limits, origin, now)?),
+        None => store.insert(Store::open(
+            &shared.path,
+            shared.limits,
+            &shared.origin,
+            now,
+        )?),
     };
     if work.is_suspect
         && let Some(reason) = open.check()?

@@ -1,6 +1,7 @@
 //! The thread behind the names: reads files anew when they change, and asks the DNS.
 
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +12,12 @@ use hickory_resolver::config::{
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::rr::RData;
+use hickory_resolver::system_conf::parse_resolv_conf;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{self, MissedTickBehavior};
 
-use super::known::Watched;
+use super::known::{Seen, Watched, read};
 use super::settings::Server;
 use super::text::tamed;
 use super::{Shared, State};
@@ -46,8 +48,35 @@ pub(super) struct Worker {
     pub(super) files: Files,
     pub(super) at_once: usize,
     pub(super) timeout: Duration,
-    /// Whom to ask, the system's servers if nobody is named; `None` where the DNS is not asked.
-    pub(super) servers: Option<Vec<Server>>,
+    /// Whom to ask; `None` where the DNS is not asked.
+    pub(super) asked: Option<Asked>,
+}
+
+/// Who is asked.
+pub(super) enum Asked {
+    /// The servers of the configuration.
+    Named(Vec<Server>),
+    /// The system's, which are read anew when they change, and again and again while they cannot be read.
+    System {
+        /// resolv.conf(5).
+        file: PathBuf,
+        /// How it looked when it was read.
+        seen: Option<Seen>,
+    },
+}
+
+impl Asked {
+    /// The servers of the configuration, else those of a file.
+    pub(super) fn new(servers: &[Server], file: &Path) -> Self {
+        if servers.is_empty() {
+            Self::System {
+                file: file.to_owned(),
+                seen: None,
+            }
+        } else {
+            Self::Named(servers.to_vec())
+        }
+    }
 }
 
 /// What came of a question: a name or that there is none, and for how many seconds that holds.
@@ -71,13 +100,8 @@ impl Worker {
     }
 
     async fn work(mut self, mut questions: mpsc::Receiver<IpAddr>, mut end: mpsc::Receiver<()>) {
-        let resolver = match self.resolver() {
-            Ok(resolver) => resolver,
-            Err(error) => {
-                self.cannot(&error.to_string());
-                None
-            }
-        };
+        let mut resolver = None;
+        self.look_whom_to_ask(&mut resolver);
         let mut under_way = JoinSet::new();
         let mut look = time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -91,32 +115,70 @@ impl Worker {
                         self.note(answer);
                     }
                 }
-                _ = look.tick() => self.look(),
+                _ = look.tick() => {
+                    self.look();
+                    self.look_whom_to_ask(&mut resolver);
+                }
                 Some(address) = questions.recv(), if under_way.len() < self.at_once => {
                     if let Some(resolver) = &resolver {
                         self.shared.state().counts.asked += 1;
                         under_way.spawn(ask(resolver.clone(), address, self.timeout));
+                    } else {
+                        // So that it is asked when somebody can be.
+                        self.shared.state().waiting.remove(&address);
                     }
                 }
             }
         }
     }
 
-    fn resolver(&self) -> Result<Option<TokioResolver>, NetError> {
-        let Some(servers) = &self.servers else {
-            return Ok(None);
+    /// Makes a resolver where there is none yet, and another one where its file has changed.
+    fn look_whom_to_ask(&mut self, resolver: &mut Option<TokioResolver>) {
+        let made = match &mut self.asked {
+            None => return,
+            Some(Asked::Named(_)) if resolver.is_some() => return,
+            Some(Asked::Named(servers)) => {
+                let servers = servers.iter().map(name_server).collect();
+                let config = ResolverConfig::from_parts(None, Vec::new(), servers);
+                self.resolver(config, ResolverOpts::default())
+            }
+            Some(Asked::System { file, seen }) => {
+                let now = Seen::at(file);
+                if resolver.is_some() && *seen == now {
+                    return;
+                }
+                *seen = now;
+                let parsed = read(file)
+                    .map_err(NetError::from)
+                    .and_then(parse_resolv_conf);
+                match parsed {
+                    Ok((config, options)) => self.resolver(config, options),
+                    Err(error) => Err(error),
+                }
+            }
         };
-        let mut builder = if servers.is_empty() {
-            TokioResolver::builder_tokio()?
-        } else {
-            let servers = servers.iter().map(name_server).collect();
-            TokioResolver::builder_with_config(
-                ResolverConfig::from_parts(None, Vec::new(), servers),
-                TokioRuntimeProvider::default(),
-            )
-        };
+        match made {
+            Ok(made) => {
+                *resolver = Some(made);
+                self.shared.state().trouble = None;
+            }
+            Err(error) => {
+                *resolver = None;
+                self.cannot(&error.to_string());
+            }
+        }
+    }
+
+    fn resolver(
+        &self,
+        config: ResolverConfig,
+        options: ResolverOpts,
+    ) -> Result<TokioResolver, NetError> {
+        let mut builder =
+            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        *builder.options_mut() = options;
         self.limit(builder.options_mut());
-        builder.build().map(Some)
+        builder.build()
     }
 
     fn limit(&self, options: &mut ResolverOpts) {
@@ -155,13 +217,17 @@ impl Worker {
         drop(state);
     }
 
+    /// Tells in the log once that nobody can be asked.
     fn cannot(&self, error: &str) {
-        tracing::warn!("the DNS cannot be asked for names: {error}");
-        self.shared.state().trouble = Some(Failure::new(
+        let failure = Failure::new(
             "dns",
             format!("the DNS cannot be asked for names: {error}"),
             "see /etc/resolv.conf, or name servers: [names] dns-servers",
-        ));
+        );
+        let before = self.shared.state().trouble.replace(failure.clone());
+        if before.as_ref() != Some(&failure) {
+            tracing::warn!("{}", failure.message);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -75,7 +75,7 @@ pub(crate) struct Watched {
 
 /// How a file looked when it was read.
 #[derive(Debug, PartialEq, Eq)]
-struct Seen {
+pub(crate) struct Seen {
     changed: Option<SystemTime>,
     length: u64,
     inode: u64,
@@ -94,19 +94,16 @@ impl Watched {
     ///
     /// A file that cannot be read is told in the log, once: names are not worth more.
     pub(crate) fn changes(&mut self) -> Option<Hosts> {
-        let metadata = std::fs::metadata(&self.path).ok().filter(Metadata::is_file);
-        let seen = metadata.as_ref().map(Seen::of);
+        let seen = Seen::at(&self.path);
         if seen == self.seen {
             return None;
         }
         self.seen = seen;
-        if metadata.is_none() {
+        if self.seen.is_none() {
             return Some(Hosts::new());
         }
-        let mut bytes = Vec::new();
-        match File::open(&self.path).and_then(|file| file.take(SIZE_LIMIT).read_to_end(&mut bytes))
-        {
-            Ok(_) => Some((self.parse)(&String::from_utf8_lossy(&bytes))),
+        match read(&self.path) {
+            Ok(bytes) => Some((self.parse)(&String::from_utf8_lossy(&bytes))),
             Err(error) => {
                 tracing::warn!("no names from {}: {error}", self.path.display());
                 Some(Hosts::new())
@@ -115,7 +112,20 @@ impl Watched {
     }
 }
 
+/// A file's bytes, as far as is sensible.
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(SIZE_LIMIT).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 impl Seen {
+    /// `None` where there is no file.
+    pub(crate) fn at(path: &Path) -> Option<Self> {
+        let metadata = std::fs::metadata(path).ok().filter(Metadata::is_file)?;
+        Some(Self::of(&metadata))
+    }
+
     fn of(metadata: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
         Self {

@@ -14,6 +14,7 @@ mod text;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -29,6 +30,9 @@ pub use route::{Route, RouteKind, Routes};
 pub use service::Services;
 pub(crate) use service::{SERVICES_FILE, Service, parse as parse_services};
 pub use settings::{Server, Settings};
+
+/// The system's servers of the DNS, resolv.conf(5).
+const RESOLVER: &str = "/etc/resolv.conf";
 
 /// How many addresses may wait to be asked of the DNS; more are asked when they are looked up again.
 const WAITING: usize = 1_024;
@@ -123,6 +127,10 @@ impl Names {
     }
 
     fn with_clock(settings: &Settings, clock: Clock) -> Result<Self, Failure> {
+        Self::with_resolver(settings, clock, Path::new(RESOLVER))
+    }
+
+    fn with_resolver(settings: &Settings, clock: Clock, resolver: &Path) -> Result<Self, Failure> {
         let mut files = dns::Files {
             leases: Watched::new(&settings.dhcp_leases, known::leases),
             hosts: Watched::new(&settings.hosts_file, known::hosts),
@@ -145,7 +153,9 @@ impl Names {
             files,
             at_once: settings.dns_at_once,
             timeout: settings.dns_timeout(),
-            servers: settings.dns.then(|| settings.dns_servers.clone()),
+            asked: settings
+                .dns
+                .then(|| dns::Asked::new(&settings.dns_servers, resolver)),
         };
         let thread = thread::Builder::new()
             .name("names".to_owned())

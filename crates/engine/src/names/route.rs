@@ -18,7 +18,6 @@ use nix::libc;
 use nix::sys::socket::sockopt::ReceiveTimeout;
 use nix::sys::socket::{self, AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockType};
 use nix::sys::time::TimeVal;
-use serde::{Serialize, Serializer};
 
 use crate::failure::Failure;
 
@@ -35,12 +34,11 @@ const PATIENCE: TimeVal = TimeVal::new(2, 0);
 const ANSWER: usize = 32 << 10;
 
 /// How the kernel reaches an address.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     /// What it does with packets to there.
     pub kind: RouteKind,
     /// The interface by which they leave, `lo` for this machine's own addresses.
-    #[serde(serialize_with = "text_of")]
     pub interface: Option<Arc<str>>,
     /// The router that they are given to; `None` where the address is on the interface's own link.
     pub gateway: Option<IpAddr>,
@@ -52,8 +50,7 @@ pub struct Route {
 }
 
 /// What the kernel does with packets (`rtm_type`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RouteKind {
     /// Sends them on.
     Unicast,
@@ -364,8 +361,4 @@ fn unreadable(error: DecodeError) -> Failure {
         format!("the kernel's answer about a route cannot be read: {error}"),
         "try again; if it stays so, report it with the kernel's version",
     )
-}
-
-fn text_of<S: Serializer>(name: &Option<Arc<str>>, serializer: S) -> Result<S::Ok, S::Error> {
-    name.as_deref().serialize(serializer)
 }

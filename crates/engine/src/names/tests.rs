@@ -28,7 +28,11 @@ struct TestServer {
 impl TestServer {
     /// `says` is given how many questions there were before.
     fn start(says: impl Fn(u64) -> Says + Send + 'static) -> Self {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), says)
+    }
+
+    fn start_at(address: SocketAddr, says: impl Fn(u64) -> Says + Send + 'static) -> Self {
+        let socket = UdpSocket::bind(address).unwrap();
         socket
             .set_read_timeout(Some(Duration::from_millis(50)))
             .unwrap();
@@ -173,6 +177,54 @@ fn a_name_of_the_dns_is_there_later_and_asked_again_when_it_runs_out() {
     // An hour later nobody knows whether it still holds.
     passed.store(4_000, Ordering::Relaxed);
     assert_eq!(shown(&names, "192.0.2.1"), None);
+}
+
+/// Says that every address has this name.
+fn says(name: &'static str) -> impl Fn(u64) -> Says {
+    move |_| Says::Name(name.into(), 300)
+}
+
+#[test]
+fn the_system_s_servers_are_asked_as_soon_as_they_can_be_read_and_others_when_they_change() {
+    let Some(namespace) = testkit::TestNamespace::new() else {
+        return;
+    };
+    // The file can name no port but 53.
+    let ran = namespace.run(|| {
+        let _first = TestServer::start_at("127.0.0.1:53".parse().unwrap(), says("first"));
+        let _second = TestServer::start_at("127.0.0.2:53".parse().unwrap(), says("second"));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("resolv.conf");
+        let settings = Settings {
+            dns: true,
+            ..files_aside()
+        };
+        let names = Names::with_resolver(&settings, Box::new(Instant::now), &file).unwrap();
+        let _asked_in_vain = names.of(at("192.0.2.1"));
+        until("no file is told", || names.trouble().is_some());
+        std::fs::write(&file, "").unwrap();
+        until("an empty file is told", || {
+            let trouble = names.trouble();
+            trouble.is_some_and(|trouble| trouble.message.contains("no nameservers"))
+        });
+        std::fs::write(&file, "nameserver 127.0.0.1\n").unwrap();
+        until("the trouble is over", || names.trouble().is_none());
+        until("it is asked then", || {
+            shown(&names, "192.0.2.1") == Some(("first.lan".to_owned(), Origin::Dns))
+        });
+        std::fs::write(&file, "nameserver 127.0.0.2 \n").unwrap();
+        // Each address is asked once: others until one is answered by the other server.
+        let mut last = 1;
+        until("the other server is asked", || {
+            last += 1;
+            let address = format!("198.18.{}.{}", last / 250, last % 250);
+            until("it is answered", || shown(&names, &address).is_some());
+            shown(&names, &address) == Some(("second.lan".to_owned(), Origin::Dns))
+        });
+        std::fs::remove_file(&file).unwrap();
+        until("that it is gone is told", || names.trouble().is_some());
+    });
+    ran.unwrap();
 }
 
 #[test]

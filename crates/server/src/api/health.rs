@@ -65,7 +65,8 @@ pub struct HistoryParams {
     /// Until when, itself not; the present if nothing is said.
     #[param(minimum = 1, maximum = 20_000_000_000_u64)]
     to: Option<u64>,
-    /// How many seconds a point is of; the finest that was kept for so long if nothing is said.
+    /// How many seconds a point is of; the finest that was kept for so long if nothing is said. More where nothing
+    /// so fine is kept of that time: `step` in the answer says how many.
     #[param(minimum = 1, maximum = 86_400)]
     step: Option<u64>,
     /// How many points at most: coarser ones where there would be more; 2000 if nothing is said.

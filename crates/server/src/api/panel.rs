@@ -173,6 +173,7 @@ fn with_setup(app: &App, call: impl FnOnce(&Setup) -> Reply) -> Reply {
             config: app.settings().config.clone(),
             namespace,
             way: app.way,
+            history: app.history().cloned(),
         }),
         Err(failure) => contract::refuse(failure),
     }

@@ -88,6 +88,7 @@ fn setup(config: Option<&Path>, netns: Option<&str>, way: Way) -> Result<Setup, 
         config: Config::load(config)?,
         namespace: netns.map(Namespace::parse).transpose()?,
         way,
+        history: None,
     })
 }
 

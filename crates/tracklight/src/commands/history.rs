@@ -34,7 +34,8 @@ pub(crate) struct Args {
     /// Until when [default: now]
     #[arg(long, value_name = "WHEN", value_parser = parse_moment, requires = "from")]
     to: Option<u64>,
-    /// Time of one row: 1s, 10s, 1m, 1h [default: what gives few enough rows]
+    /// Time of one row: 1s, 10s, 1m, 1h; longer where nothing so fine is kept any more [default: what gives few
+    /// enough rows]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     step: Option<u64>,
     /// At most so many rows [default: 60 in a table, else 2000; any number with --step]
@@ -91,6 +92,11 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
             path.display()
         ));
     }
+    if args.limit.is_none()
+        && let Some(text) = coarser(args.step, series.step)
+    {
+        note(&text);
+    }
     if series.unreadable > 0 {
         note(&format!(
             "{} rows of the file cannot be read, and are left out",
@@ -106,6 +112,14 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         return Ok(Outcome::Nothing);
     }
     Ok(Outcome::Done)
+}
+
+/// What is told where rows are of more seconds than was asked for.
+fn coarser(asked: Option<u64>, step: u64) -> Option<String> {
+    let asked = asked.filter(|&asked| asked < step)?;
+    Some(format!(
+        "rows are of {step} s: there are none of {asked} s of that time any more"
+    ))
 }
 
 fn ask(args: &Args) -> Ask {
@@ -353,6 +367,14 @@ mod tests {
         ] {
             parse_moment(text).unwrap_err();
         }
+    }
+
+    #[test]
+    fn rows_of_more_seconds_than_were_asked_for_are_told() {
+        assert_eq!(coarser(None, 60), None);
+        assert_eq!(coarser(Some(60), 60), None);
+        let told = coarser(Some(1), 10).unwrap();
+        assert!(told.starts_with("rows are of 10 s"), "{told}");
     }
 
     #[test]

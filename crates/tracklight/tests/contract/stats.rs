@@ -401,6 +401,26 @@ fn no_rows_are_an_empty_list() {
 }
 
 #[test]
+fn a_netdata_without_counts_does_not_hide_our_own() {
+    let Some(table) = Table::new().map(Arc::new) else {
+        return;
+    };
+    table.create_all((0..7).map(|number| udp(number, 600)));
+    let mut recording = Recording::start(&table, "beside-empty");
+    recording.wait_for(2);
+    recording.stop();
+    let _fake = Fake::body(&table, "200 OK", data("[1553521929,null]"));
+    let answer = recording.read(&table);
+    let found = rows(&answer);
+    assert!(found.len() >= 2 && found[0].1 == 7, "{found:?}");
+    let note = format!(
+        "our own history in {}, for there are none of Netdata's: Netdata at {ADDRESS} has no counts",
+        recording.folder.0.join("history.sqlite").display()
+    );
+    assert!(answer.stderr.contains(&note), "{}", answer.stderr);
+}
+
+#[test]
 fn what_is_no_answer_of_netdata_s_is_an_error_and_not_an_empty_list() {
     let answers: [(&str, Vec<u8>); 9] = [
         (

@@ -10,7 +10,8 @@ use super::{Check, one};
 pub(super) const DROP: Check = Check {
     code: "drops",
     what: "packets dropped because no entry could be made",
-    when: "critical while the counter `drop` rises by more than `insert_failed`, notice if it did before",
+    when: "critical while the counter `drop` rises by more than `insert_failed`, notice while it rises by less or if it did \
+           before",
     look: |facts| judge(facts, &DROPS),
 };
 
@@ -60,8 +61,9 @@ struct Counter {
     /// The kernel's name.
     name: &'static str,
     value: fn(&CpuStats) -> Option<u32>,
-    /// What is counted in it and is another finding.
-    but: Option<fn(&CpuStats) -> Option<u32>>,
+    /// A counter of another finding that may have counted the same packets, and how bad it is that this one
+    /// rose by no more than that one.
+    shared: Option<(Shared, Severity)>,
     /// From how many a second on it is how bad, the worst first.
     rising: &'static [(f64, Severity)],
     /// How bad it is that it rose some time.
@@ -71,6 +73,13 @@ struct Counter {
     remedy: fn(&Facts) -> Vec<Step>,
 }
 
+/// A counter that may have counted the same packets as another.
+struct Shared {
+    /// The kernel's name.
+    name: &'static str,
+    value: fn(&CpuStats) -> Option<u32>,
+}
+
 /// Any rise at all: less than one in the longest time between two readings.
 const ANY: f64 = f64::MIN_POSITIVE;
 
@@ -78,13 +87,22 @@ const DROPS: Counter = Counter {
     code: DROP.code,
     name: "drop",
     value: |stats| stats.drop,
-    // A failed insert counts as a drop as well.
-    but: Some(|stats| stats.insert_failed),
+    // `nf_ct_resolve_clash` counts a packet in both. But `__nf_conntrack_confirm` counts chains that are too
+    // long (Linux 5.15) and dying entries as failed inserts alone, and before Linux 5.10 clashes that were resolved
+    // too; `nf_conntrack_in` counts a full table as a drop alone. So they cannot be taken off each other: all that
+    // is certain is that what drops rose by more is no failed insert.
+    shared: Some((
+        Shared {
+            name: "insert_failed",
+            value: |stats| stats.insert_failed,
+        },
+        Severity::Notice,
+    )),
     rising: &[(ANY, Severity::Critical)],
     before: Some(Severity::Notice),
     title: "Packets are dropped because no entry can be made for them",
     consequence: "Connections that were to begin with these packets did not come about, or late. The table was full, \
-                  or there was no memory.",
+                  there was no memory, or another packet had made the same entry at the same time.",
     remedy: |facts| {
         vec![
             facts.place.tracklight("stats"),
@@ -98,7 +116,7 @@ const EVICTIONS: Counter = Counter {
     code: EARLY_DROP.code,
     name: "early_drop",
     value: |stats| stats.early_drop,
-    but: None,
+    shared: None,
     rising: &[(ANY, Severity::Warning)],
     before: Some(Severity::Notice),
     title: "Connections are evicted because the table is full",
@@ -116,7 +134,7 @@ const INSERTS: Counter = Counter {
     code: INSERT_FAILED.code,
     name: "insert_failed",
     value: |stats| stats.insert_failed,
-    but: None,
+    shared: None,
     rising: &[(1.0, Severity::Warning), (ANY, Severity::Notice)],
     before: Some(Severity::Info),
     title: "Connections cannot be put into the table",
@@ -144,7 +162,7 @@ const CHAINS: Counter = Counter {
     code: CHAIN_TOO_LONG.code,
     name: "chaintoolong",
     value: |stats| stats.chaintoolong,
-    but: None,
+    shared: None,
     rising: &[(ANY, Severity::Warning)],
     before: Some(Severity::Notice),
     title: "Connections are refused because their hash chain is too long",
@@ -163,7 +181,7 @@ const INVALIDS: Counter = Counter {
     code: INVALID.code,
     name: "invalid",
     value: |stats| stats.invalid,
-    but: None,
+    shared: None,
     rising: &[(1000.0, Severity::Warning), (10.0, Severity::Notice)],
     before: None,
     title: "Many packets fit no connection",
@@ -191,7 +209,7 @@ const RESTARTS: Counter = Counter {
     code: SEARCH_RESTART.code,
     name: "search_restart",
     value: |stats| stats.search_restart,
-    but: None,
+    shared: None,
     rising: &[(1000.0, Severity::Notice)],
     before: None,
     title: "Searches of the table often begin anew",
@@ -208,19 +226,21 @@ const RESTARTS: Counter = Counter {
 
 fn judge(facts: &Facts, counter: &Counter) -> Option<Vec<Finding>> {
     let counters = facts.counters.as_ref()?;
-    let (mut total, mut rising) = counters.of(counter.value)?;
-    if let Some((other, others_rising)) = counter.but.and_then(|but| counters.of(but)) {
-        total = total.saturating_sub(other);
-        if let (Some(rising), Some(other)) = (&mut rising, others_rising) {
-            rising.count = rising.count.saturating_sub(other.count);
-        }
-    }
+    let (total, rising) = counters.of(counter.value)?;
+    let shared = counter.shared.as_ref().and_then(|(shared, severity)| {
+        let (_, shared_rising) = counters.of(shared.value)?;
+        Some((shared.name, shared_rising?.count, *severity))
+    });
     let speed = rising.map_or(0.0, |rising| rising.per_second());
-    let severity = counter
-        .rising
-        .iter()
-        .find(|(from, _)| speed >= *from)
-        .map(|(_, severity)| *severity);
+    let severity =
+        counter
+            .rising
+            .iter()
+            .find(|(from, _)| speed >= *from)
+            .map(|(_, severity)| match (shared, rising) {
+                (Some((_, others, less)), Some(rising)) if rising.count <= others => less,
+                _ => *severity,
+            });
     let is_rising = severity.is_some();
     let severity = severity.or(counter.before.filter(|_| total > 0));
     if severity.is_none() && rising.is_none() && counter.before.is_none() {
@@ -234,7 +254,7 @@ fn judge(facts: &Facts, counter: &Counter) -> Option<Vec<Finding>> {
             format!("{} – not now, but before", counter.title)
         };
         let mut finding = Finding::new(counter.code, severity, title)
-            .evidence(evidence(counter, total, rising))
+            .evidence(evidence(counter, total, rising, shared))
             .value("counter", counter.name)
             .value("total", total)
             .consequence(counter.consequence)
@@ -245,19 +265,24 @@ fn judge(facts: &Facts, counter: &Counter) -> Option<Vec<Finding>> {
                 .value("over_seconds", rising.over.as_secs_f64())
                 .value("per_second", (speed * 1000.0).round() / 1000.0);
         }
+        if let Some((_, others, _)) = shared {
+            finding = finding.value("insert_failed_rose_by", others);
+        }
         finding
     }))
 }
 
-fn evidence(counter: &Counter, total: u64, rising: Option<Rising>) -> String {
+fn evidence(
+    counter: &Counter,
+    total: u64,
+    rising: Option<Rising>,
+    shared: Option<(&str, u64, Severity)>,
+) -> String {
     let mut text = format!(
         "The counter {} is at {} since the namespace was made",
         counter.name,
         grouped(total)
     );
-    if counter.but.is_some() {
-        text.push_str(", those of insert_failed not counted");
-    }
     text.push_str(&match rising {
         Some(rising) if rising.count > 0 => format!(
             "; it rose by {} within the last {:.1} seconds ({:.1} a second).",
@@ -271,6 +296,22 @@ fn evidence(counter: &Counter, total: u64, rising: Option<Rising>) -> String {
         ),
         None => "; whether it rises was not measured.".to_owned(),
     });
+    if let (Some(rising), Some((name, others, _))) = (rising, shared)
+        && rising.count > 0
+        && others > 0
+    {
+        text.push_str(&format!(
+            " The counter {name} rose by {} meanwhile: packets may be counted in both",
+            grouped(others)
+        ));
+        match rising.count.saturating_sub(others) {
+            0 => text.push('.'),
+            more => text.push_str(&format!(
+                ", but {} at least in this one alone.",
+                grouped(more)
+            )),
+        }
+    }
     text
 }
 
@@ -328,17 +369,52 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_insert_is_no_drop_beside() {
+    fn drops_that_may_be_failed_inserts_are_told_as_they_are_counted() {
         let both = |drop, failed| {
             let set = |stats: &mut CpuStats, value: u32| {
                 stats.drop = Some(value.min(1) * drop);
                 stats.insert_failed = Some(value.min(1) * failed);
             };
-            severity(&DROP, &counted(set, Some(0), 1, 10))
+            counted(set, Some(0), 1, 10)
         };
-        assert_eq!(both(5, 5), Some(None));
-        assert_eq!(both(5, 6), Some(None));
-        assert_eq!(both(6, 5), Some(Some(Severity::Critical)));
+        for (drop, failed, expected) in [
+            (0, 5, None),
+            (5, 5, Some(Severity::Notice)),
+            (5, 6, Some(Severity::Notice)),
+            (6, 5, Some(Severity::Critical)),
+            (6, 0, Some(Severity::Critical)),
+        ] {
+            let facts = both(drop, failed);
+            assert_eq!(severity(&DROP, &facts), Some(expected), "{drop} {failed}");
+            if expected.is_some() {
+                let found = only(&DROP, &facts);
+                assert_eq!(
+                    (&found.values["total"], &found.values["rose_by"]),
+                    (&drop.into(), &drop.into())
+                );
+                assert_eq!(found.values["insert_failed_rose_by"], failed);
+            }
+        }
+        let evidence = only(&DROP, &both(6, 5)).evidence;
+        assert!(evidence.contains("it rose by 6 within"), "{evidence}");
+        assert!(
+            evidence.ends_with("but 1 at least in this one alone."),
+            "{evidence}"
+        );
+    }
+
+    #[test]
+    fn chains_that_are_too_long_hide_no_drops() {
+        // The kernel counts them as failed inserts and not as drops.
+        let set = |stats: &mut CpuStats, value: u32| {
+            stats.drop = Some(value * 40);
+            stats.insert_failed = Some(value * 100);
+            stats.chaintoolong = Some(value * 100);
+        };
+        let facts = counted(set, Some(0), 1, 10);
+        assert_eq!(only(&DROP, &facts).values["rose_by"], 40);
+        let before = counted(set, Some(1), 1, 10);
+        assert_eq!(only(&DROP, &before).values["total"], 40);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! What only the daemon knows.
 
-use super::super::facts::Facts;
+use super::super::facts::{Daemon, Facts};
+use super::super::remedy::quoted;
 use super::super::{Finding, Severity, Step, grouped};
 use super::{Check, fine, one};
+use crate::config::EVENT_BUFFER;
 use crate::failure::Failure;
 
 /// Whether events are lost.
@@ -73,7 +75,6 @@ fn events_lost(facts: &Facts) -> Option<Vec<Finding>> {
         ));
     }
     evidence.push('.');
-    let larger = daemon.event_buffer.saturating_mul(4).min(1 << 30);
     one(Some(
         Finding::new(EVENTS_LOST.code, severity, title)
             .evidence(evidence)
@@ -83,11 +84,30 @@ fn events_lost(facts: &Facts) -> Option<Vec<Finding>> {
                 "The table was read anew after each loss and is right; connections that lived in between were not \
                  seen, neither in lists nor in the history.",
             )
-            .step(Step::advise(format!(
-                "set event-buffer = {larger} in [live] of /etc/tracklight/tracklight.toml, then:"
-            )))
-            .step(Step::run("systemctl restart tracklight")),
+            .steps(keep_up(daemon)),
     ))
+}
+
+/// How to lose fewer events.
+fn keep_up(daemon: &Daemon) -> Vec<Step> {
+    let most = *EVENT_BUFFER.end() as u64;
+    if daemon.event_buffer < most {
+        let larger = daemon.event_buffer.saturating_mul(4).min(most);
+        return vec![
+            Step::advise(format!(
+                "set event-buffer = {larger} in [live] of {}, then:",
+                daemon.config.display()
+            )),
+            Step::run("systemctl restart tracklight"),
+        ];
+    }
+    vec![
+        Step::advise(
+            "event-buffer is as large as can be: give the daemon more of the CPU (Nice= and CPUWeight= in its unit), or have \
+             fewer events: a rule `notrack` for what need not be tracked, such as a resolver's own questions",
+        ),
+        Step::run("systemctl show tracklight -p Nice -p CPUWeight -p CPUQuotaPerSecUSec"),
+    ]
 }
 
 fn live_incomplete(facts: &Facts) -> Option<Vec<Finding>> {
@@ -110,9 +130,11 @@ fn live_incomplete(facts: &Facts) -> Option<Vec<Finding>> {
 }
 
 fn history(facts: &Facts) -> Option<Vec<Finding>> {
-    let Some(trouble) = &facts.daemon.as_ref()?.history else {
+    let daemon = facts.daemon.as_ref()?;
+    let Some(trouble) = &daemon.history else {
         return fine();
     };
+    let folder = daemon.state.to_string_lossy();
     one(Some(
         Finding::new(
             HISTORY.code,
@@ -124,7 +146,7 @@ fn history(facts: &Facts) -> Option<Vec<Finding>> {
         .value("reason", trouble.code)
         .consequence("Charts and the contract's stats have a gap.")
         .steps(hint(trouble))
-        .step(Step::run("df -h /var/lib/tracklight"))
+        .step(Step::run(format!("df -h {}", quoted(&folder))))
         .step(Step::run("journalctl -u tracklight -n 50")),
     ))
 }
@@ -185,7 +207,7 @@ fn database(facts: &Facts) -> Option<Vec<Finding>> {
                 "look for the cause first: a full or failing disk; then save what can be read of it, as with sqlite3's \
                  .recover, and delete it",
             ))
-            .step(Step::run(format!("ls -l '{}'", path.replace('\'', r"'\''")))),
+            .step(Step::run(format!("ls -l {}", quoted(path)))),
     ))
 }
 
@@ -205,6 +227,8 @@ mod tests {
                 over: Duration::from_secs(60),
             }),
             event_buffer: 64 << 20,
+            config: "/srv/t.toml".into(),
+            state: "/srv/it's here".into(),
             is_complete: true,
             troubles: Vec::new(),
             history: None,
@@ -253,6 +277,44 @@ mod tests {
                 .evidence
                 .contains("2 of them within the last 60 seconds")
         );
+    }
+
+    #[test]
+    fn a_larger_buffer_is_advised_only_where_the_configuration_takes_it() {
+        let steps = |event_buffer| {
+            let facts = daemon(|daemon| {
+                daemon.events_lost = 1;
+                daemon.event_buffer = event_buffer;
+            });
+            only(&EVENTS_LOST, &facts).remedy
+        };
+        let advised = |event_buffer| match &steps(event_buffer)[0] {
+            Step::Do(text) => {
+                let value = text.strip_prefix("set event-buffer = ").expect(text);
+                let (value, rest) = value.split_once(' ').unwrap();
+                assert_eq!(rest, "in [live] of /srv/t.toml, then:");
+                format!("[live]\nevent-buffer = {value}")
+            }
+            other => panic!("{other:?}"),
+        };
+        for event_buffer in [1 << 16, 64 << 20, 300_000_000, 999_999_999] {
+            let text = advised(event_buffer);
+            let config = crate::Config::parse(&text, "t.toml".as_ref()).unwrap();
+            assert!(config.live.event_buffer as u64 > event_buffer, "{text}");
+        }
+        for step in steps(1_000_000_000) {
+            if let Step::Do(text) = step {
+                assert!(text.contains("as large as can be"), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn remedies_name_the_folder_that_is_in_use() {
+        let trouble = Failure::new("disk-full", "cannot write: no space left", "");
+        let found = only(&HISTORY, &daemon(|daemon| daemon.history = Some(trouble)));
+        let expected = Step::run(r"df -h '/srv/it'\''s here'");
+        assert!(found.remedy.contains(&expected), "{:?}", found.remedy);
     }
 
     #[test]

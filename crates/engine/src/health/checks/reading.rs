@@ -15,7 +15,7 @@ pub(super) const BUFFER: Check = Check {
 /// Whether listeners lose messages.
 pub(super) const LISTENERS: Check = Check {
     code: "listener-overrun",
-    what: "whether programs that listen to netfilter keep up",
+    what: "whether other programs that listen to netfilter keep up",
     when: "notice where one has lost messages",
     look: listeners,
 };

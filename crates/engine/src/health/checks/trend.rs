@@ -10,25 +10,34 @@ pub(super) const TIME_TO_FULL: Check = Check {
     code: "time-to-full",
     what: "when the table will be full",
     when: "notice below 24 hours, warning below 1 hour, critical below 10 minutes; only from a steady rise over \
-           30 seconds and 5 counts at least",
+           30 seconds and 5 counts at least, of the last 2, 5 or 30 minutes",
     look: time_to_full,
 };
 
+/// How long a while a line is drawn through, in seconds: a flood shows within minutes, and so slow a rise
+/// as a day's only in a longer one.
+const WINDOWS: [f64; 3] = [120.0, 300.0, 1_800.0];
+
+/// Beyond so many seconds the longest line alone is believed: in a few minutes everything goes up and down.
+const FAR: f64 = 3_600.0;
+
 fn time_to_full(facts: &Facts) -> Option<Vec<Finding>> {
     let (entries, limit) = facts.limited()?;
-    let trend = Trend::of(&facts.counts)?;
+    let trends = trends(&facts.counts);
+    let longest = trends.last()?.seconds;
     let left = limit.saturating_sub(entries) as f64;
-    // A rise that is mere noise would fill any table in time.
-    if trend.per_second <= 0.0
-        || trend.fit < 0.8
-        || trend.per_second * trend.seconds < limit as f64 / 1000.0
-    {
+    let soonest = trends
+        .iter()
+        .filter(|trend| trend.is_rise(limit))
+        .map(|trend| (left / trend.per_second, trend))
+        .filter(|(seconds, trend)| *seconds < FAR || trend.seconds >= longest)
+        .min_by(|(a, _), (b, _)| a.total_cmp(b));
+    let Some((seconds, trend)) = soonest else {
         return fine();
-    }
-    let seconds = left / trend.per_second;
+    };
     let severity = match seconds {
         ..600.0 => Severity::Critical,
-        ..3600.0 => Severity::Warning,
+        ..FAR => Severity::Warning,
         ..86_400.0 => Severity::Notice,
         _ => return fine(),
     };
@@ -64,13 +73,32 @@ struct Trend {
     fit: f64,
 }
 
+/// The lines through the last while of each length, the shortest first; a while that has no more counts
+/// than a shorter one has none.
+fn trends(counts: &[Count]) -> Vec<Trend> {
+    let Some(last) = counts.last() else {
+        return Vec::new();
+    };
+    let mut taken = 0;
+    let within = WINDOWS.map(|window| {
+        let is_older = |count: &Count| last.at.duration_since(count.at).as_secs_f64() > window;
+        counts.split_at(counts.partition_point(is_older)).1
+    });
+    let more = within.into_iter().filter(|counts| {
+        let is_more = counts.len() > taken;
+        taken = counts.len();
+        is_more
+    });
+    more.filter_map(Trend::of).collect()
+}
+
 impl Trend {
     /// `None` where there are too few counts or they are too close together.
     fn of(counts: &[Count]) -> Option<Self> {
         const FEWEST: usize = 5;
         const SHORTEST: f64 = 30.0;
-        let first = counts.first()?.time_ns;
-        let at = |count: &Count| count.time_ns.saturating_sub(first) as f64 / 1e9;
+        let first = counts.first()?.at;
+        let at = |count: &Count| count.at.duration_since(first).as_secs_f64();
         let seconds = at(counts.last()?);
         if counts.len() < FEWEST || seconds < SHORTEST {
             return None;
@@ -96,6 +124,13 @@ impl Trend {
             fit,
         })
     }
+
+    /// Whether it rises, and not by mere noise, which would fill any table in time.
+    fn is_rise(&self, limit: u64) -> bool {
+        self.per_second > 0.0
+            && self.fit >= 0.8
+            && self.per_second * self.seconds >= limit as f64 / 1000.0
+    }
 }
 
 fn span(seconds: f64) -> String {
@@ -109,18 +144,30 @@ fn span(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::super::made::{only, severity, usage};
     use super::*;
 
-    fn rising(per_second: u64, seconds: u64, limit: u64) -> Facts {
-        let mut facts = usage(1_000 + per_second * seconds, limit);
-        facts.counts = (0..=seconds)
-            .map(|second| Count {
-                time_ns: second * 1_000_000_000,
-                entries: 1_000 + per_second * second,
+    /// Counts, so many seconds apart, the last of which is how full the table is.
+    fn counted(entries: &[u64], apart: u64, limit: u64) -> Facts {
+        let begin = Instant::now();
+        let mut facts = usage(*entries.last().unwrap(), limit);
+        facts.counts = (0..)
+            .zip(entries)
+            .map(|(index, &entries)| Count {
+                at: begin + Duration::from_secs(index * apart),
+                entries,
             })
             .collect();
         facts
+    }
+
+    fn rising(per_second: u64, seconds: u64, limit: u64) -> Facts {
+        let entries: Vec<u64> = (0..=seconds)
+            .map(|second| 1_000 + per_second * second)
+            .collect();
+        counted(&entries, 1, limit)
     }
 
     #[test]
@@ -146,6 +193,50 @@ mod tests {
         assert_eq!(found.values["full_in_seconds"], 300);
     }
 
+    /// Half an hour of counts, five seconds apart, of which the last `seconds` rise.
+    fn flood(seconds: u64, per_second: u64, limit: u64) -> Facts {
+        let entries: Vec<u64> = (0..=360)
+            .map(|index: u64| {
+                let into = (index * 5).saturating_sub(1_800 - seconds);
+                20_000 + index * 7_919 % 50 + into * per_second
+            })
+            .collect();
+        counted(&entries, 5, limit)
+    }
+
+    #[test]
+    fn a_flood_of_minutes_is_seen_within_minutes() {
+        // While it is younger than the line is long, it looks slower than it is.
+        for (seconds, expected) in [
+            (75, Severity::Warning),
+            (120, Severity::Critical),
+            (240, Severity::Critical),
+        ] {
+            let found = only(&TIME_TO_FULL, &flood(seconds, 500, 262_144));
+            assert_eq!(found.severity, expected, "{seconds}");
+            assert_eq!(found.values["over_seconds"], 120.0, "{seconds}");
+        }
+        let found = only(&TIME_TO_FULL, &flood(120, 500, 262_144));
+        assert!(
+            found.evidence.contains("over the last 2 minutes"),
+            "{found:?}"
+        );
+        assert_eq!(
+            severity(&TIME_TO_FULL, &flood(0, 500, 262_144)),
+            Some(None),
+            "nothing rises"
+        );
+    }
+
+    #[test]
+    fn a_slow_rise_is_seen_over_half_an_hour_and_not_guessed_from_minutes() {
+        let slow = only(&TIME_TO_FULL, &flood(1_800, 5, 262_144));
+        assert_eq!(slow.severity, Severity::Notice);
+        assert_eq!(slow.values["over_seconds"], 1_800.0);
+        // Two minutes of it say nothing of the next ten hours.
+        assert_eq!(severity(&TIME_TO_FULL, &flood(120, 5, 262_144)), Some(None));
+    }
+
     #[test]
     fn without_a_trend_there_is_no_time_to_full() {
         assert_eq!(
@@ -153,27 +244,13 @@ mod tests {
             None,
             "too short"
         );
-        let mut few = rising(10, 60, 2_000);
-        few.counts
-            .retain(|count| count.time_ns % 20_000_000_000 == 0);
+        let few = counted(&[1_000, 1_200, 1_400, 1_600], 20, 2_000);
         assert_eq!(severity(&TIME_TO_FULL, &few), None, "four counts");
-        let mut falling = rising(10, 60, 2_000);
-        let entries: Vec<u64> = falling
-            .counts
-            .iter()
-            .rev()
-            .map(|count| count.entries)
-            .collect();
-        falling
-            .counts
-            .iter_mut()
-            .zip(entries)
-            .for_each(|(count, entries)| count.entries = entries);
+        let falling: Vec<u64> = (0..=60).rev().map(|second| 1_000 + 10 * second).collect();
+        let falling = counted(&falling, 1, 2_000);
         assert_eq!(severity(&TIME_TO_FULL, &falling), Some(None));
-        let mut noise = rising(0, 60, 2_000);
-        for (index, count) in noise.counts.iter_mut().enumerate() {
-            count.entries += index as u64 * 7_919 % 100;
-        }
+        let noise: Vec<u64> = (0..=60).map(|index| 1_000 + index * 7_919 % 100).collect();
+        let noise = counted(&noise, 1, 2_000);
         assert_eq!(severity(&TIME_TO_FULL, &noise), Some(None));
     }
 }
