@@ -6,6 +6,7 @@ mod keeper;
 mod packed;
 mod page;
 mod store;
+mod told;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
@@ -167,9 +168,11 @@ pub struct Summary {
     pub connections: u64,
     /// What the kernel allows (`nf_conntrack_max`).
     pub limit: Option<u32>,
-    /// Births since the start.
+    /// Connections that appeared since the start; not those that the first whole reading found. Less
+    /// [`deaths`](Self::deaths), it is by how many there are more than there were at the start.
     pub births: u64,
-    /// Deaths since the start.
+    /// Connections that went since the start: told by events, found gone by a reading, or given way to another of
+    /// the same tuple.
     pub deaths: u64,
     /// How much all of them moved since the start, as far as it was read; `None` where accounting is off.
     pub moved: Option<Moved>,
