@@ -2,6 +2,7 @@
 //! that follow.
 
 mod feed;
+mod follow;
 mod keeper;
 mod packed;
 mod page;
@@ -68,10 +69,16 @@ pub struct Truth {
     pub source: &'static str,
     /// Why not by BPF: a code and a sentence.
     pub source_reason: Option<(&'static str, String)>,
-    /// Whether the last reading was whole and nothing is known to be missing since.
+    /// Whether the last reading was whole, nothing was lost since it began, and events are followed: what
+    /// happened until a second ago is in the table.
     pub complete: bool,
-    /// Events that the kernel could not hand over, since the start.
+    /// Events that were lost since the start, as far as their number is known: the kernel could not
+    /// hand them over, or they could not be read. What happened while there was no stream of events at all, nobody
+    /// can count; [`losses`](Self::losses) has it.
     pub events_lost: u64,
+    /// How often something was lost since the start, however much: overruns, events that could not be read, streams
+    /// that ended.
+    pub losses: u64,
     /// Whether new connections get counters (`nf_conntrack_acct`).
     pub accounting: bool,
     /// Whether new connections get start times (`nf_conntrack_timestamp`).
@@ -304,6 +311,7 @@ impl Live {
             source_reason: reading.because,
             complete: self.shared.is_complete(&status),
             events_lost: self.shared.events_lost.load(Ordering::Relaxed),
+            losses: self.shared.losses.load(Ordering::Relaxed),
             accounting: status.accounting,
             timestamps: status.timestamps,
             offloaded: self.store().counts.offloaded,
@@ -313,9 +321,7 @@ impl Live {
     /// Why the table cannot be kept just now: events that are not to be had, or a reading that
     /// failed. Both are tried again each second.
     pub fn troubles(&self) -> Vec<Failure> {
-        let status = self.status();
-        let troubles = [status.events_trouble, status.reading_trouble];
-        troubles.into_iter().flatten().collect()
+        self.status().troubles().cloned().collect()
     }
 
     /// Whether both threads that keep the table are at work.
