@@ -53,6 +53,8 @@ pub(super) struct Status {
     /// Why the table cannot be kept now, and which of both threads says so.
     pub(super) events_trouble: Option<Failure>,
     pub(super) reading_trouble: Option<Failure>,
+    /// Why this is not the table that is wanted any more.
+    pub(super) namespace_trouble: Option<Failure>,
     moved: Option<([u64; 4], Instant)>,
 }
 
@@ -140,6 +142,7 @@ impl Shared {
             let before =
                 std::mem::replace(&mut lock(&self.status).reading_trouble, trouble.clone());
             log_change("the table", before.as_ref(), trouble.as_ref());
+            self.look_for_namespace();
             self.readings.send_modify(|number| *number += 1);
             let took = began.elapsed();
             self.rest(took, if failed { AGAIN.max(took) } else { took });
@@ -197,6 +200,13 @@ impl Shared {
             self.ask_for_reading();
         }
         Ok(())
+    }
+
+    /// Whether the namespace that is held open is still the one of its name.
+    fn look_for_namespace(&self) {
+        let trouble = self.namespace.as_ref().and_then(replaced);
+        let before = std::mem::replace(&mut lock(&self.status).namespace_trouble, trouble.clone());
+        log_change("the namespace", before.as_ref(), trouble.as_ref());
     }
 
     fn change(&self, change: impl FnOnce(&mut Store)) {
@@ -284,8 +294,41 @@ impl Status {
         let troubles = [
             &self.events_trouble,
             &self.reading_trouble,
+            &self.namespace_trouble,
         ];
         troubles.into_iter().flatten()
+    }
+}
+
+/// What to say of a namespace that is not the one of its name any more.
+///
+/// A process that has ended says nothing of its namespace, nor does another of its number.
+fn replaced(namespace: &Namespace) -> Option<Failure> {
+    let path = namespace.path();
+    if path.starts_with("/proc") {
+        return None;
+    }
+    let name = path.strip_prefix("/run/netns").unwrap_or(path).display();
+    match namespace.is_at_its_path() {
+        Ok(true) => None,
+        Ok(false) => Some(Failure::new(
+            "namespace-replaced",
+            format!("the namespace {name} was made anew; this is the table of the old one"),
+            "restart the daemon: it opens the namespace that has the name now",
+        )),
+        Err(ctnetlink::Error::Namespace { source, .. })
+            if source.kind() == std::io::ErrorKind::NotFound =>
+        {
+            Some(Failure::new(
+                "namespace-gone",
+                format!(
+                    "the namespace {name} was deleted; this is the table of what is left of it"
+                ),
+                "stop the daemon, or make the namespace anew and restart the daemon",
+            ))
+        }
+        // It cannot be seen, which says nothing.
+        Err(_) => None,
     }
 }
 

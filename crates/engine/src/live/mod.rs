@@ -319,7 +319,7 @@ impl Live {
     }
 
     /// Why the table cannot be kept just now: events that are not to be had, or a reading that
-    /// failed. Both are tried again each second.
+    /// failed, which are tried again each second; or a namespace that was deleted, or made anew under its name.
     pub fn troubles(&self) -> Vec<Failure> {
         self.status().troubles().cloned().collect()
     }
