@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::constants::*;
 use crate::error::{Error, Operation};
@@ -119,6 +119,7 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Events {
     items: Receiver<Item>,
+    socket: Arc<Socket>,
     queue: Arc<Queue>,
     waker: std::fs::File,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -129,6 +130,7 @@ pub struct Events {
 #[derive(Debug)]
 pub struct EventBatch {
     content: Content,
+    emptied: Option<Instant>,
     queue: Arc<Queue>,
 }
 
@@ -139,8 +141,15 @@ enum Content {
 }
 
 enum Item {
-    Batch(Content),
+    Batch(Content, Option<Instant>),
     Failed(Error),
+}
+
+/// Tells, from any thread, whether events wait to be read.
+#[derive(Debug)]
+pub struct EventBacklog {
+    socket: Arc<Socket>,
+    queue: Arc<Queue>,
 }
 
 /// Bytes that wait for the reader.
@@ -178,10 +187,11 @@ impl Events {
         });
         let (wake, waker) = wake_pair().map_err(&io)?;
         let (sender, items) = channel();
+        let socket = Arc::new(socket);
         let thread = std::thread::Builder::new()
             .name("events".to_owned())
             .spawn({
-                let queue = Arc::clone(&queue);
+                let (queue, socket) = (Arc::clone(&queue), Arc::clone(&socket));
                 move || {
                     if let Err(error) = receive_all(&socket, &wake, groups, losses, &queue, &sender)
                     {
@@ -192,6 +202,7 @@ impl Events {
             .map_err(&io)?;
         Ok(Self {
             items,
+            socket,
             queue,
             waker,
             thread: Some(thread),
@@ -218,12 +229,21 @@ impl Events {
             Some(timeout) => self.items.recv_timeout(timeout),
         };
         match item {
-            Ok(Item::Batch(content)) => Ok(Some(EventBatch {
+            Ok(Item::Batch(content, emptied)) => Ok(Some(EventBatch {
                 content,
+                emptied,
                 queue: Arc::clone(&self.queue),
             })),
             Ok(Item::Failed(error)) => Err(error),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(None),
+        }
+    }
+
+    /// A handle by which another thread sees whether events wait.
+    pub fn backlog(&self) -> EventBacklog {
+        EventBacklog {
+            socket: Arc::clone(&self.socket),
+            queue: Arc::clone(&self.queue),
         }
     }
 
@@ -263,7 +283,26 @@ impl EventStopper {
     }
 }
 
+impl EventBacklog {
+    /// Whether everything that the kernel has told until now was read, and each batch dropped.
+    ///
+    /// Where the kernel cannot say what is in its buffer (before Linux 4.12), what waits there is not
+    /// seen.
+    pub fn is_empty(&self) -> bool {
+        // In this order: what leaves the kernel's buffer is in the queue's count before.
+        self.socket.waiting().unwrap_or(0) == 0 && self.queue.waiting.load(Ordering::Acquire) == 0
+    }
+}
+
 impl EventBatch {
+    /// A moment before which nothing was told that is not in this batch or in one before it:
+    /// the kernel's buffer was found empty after it. `None` where more was there, and where events
+    /// were lost since the buffer was empty last. After a loss there is always a batch that has it, if need be without
+    /// events.
+    pub const fn emptied(&self) -> Option<Instant> {
+        self.emptied
+    }
+
     /// The events, in the order in which the kernel sent them. An event that cannot be read is an
     /// error of its own; those after it are still there unless its very length is wrong.
     pub fn iter(&self) -> impl Iterator<Item = Result<Event, Error>> {
@@ -286,8 +325,16 @@ impl EventBatch {
 
 impl Drop for EventBatch {
     fn drop(&mut self) {
-        if let Content::Messages(bytes) = &self.content {
-            self.queue.remove(bytes.len());
+        self.queue.remove(self.content.weight());
+    }
+}
+
+impl Content {
+    /// What it counts in the queue: even a loss is waited for.
+    const fn weight(&self) -> usize {
+        match self {
+            Self::Messages(bytes) => bytes.len() + 1,
+            Self::Overrun { .. } => 1,
         }
     }
 }
@@ -329,13 +376,19 @@ fn receive_all(
 ) -> Result<(), Error> {
     let io = Error::io(Operation::Events);
     let mut receiver = BatchReceiver::new();
+    // Events were lost, and what was in the buffer then may still be there.
+    let mut is_behind = false;
     loop {
-        let is_stopped = !queue.wait_for_room() || !socket.wait(wake.as_fd()).map_err(&io)?;
+        let is_stopped =
+            !queue.wait_for_room() || !(is_behind || socket.wait(wake.as_fd()).map_err(&io)?);
         if is_stopped {
             // Nothing more comes; what has come is still read. A group that was left already is
             // no matter.
             groups.numbers().for_each(|group| drop(socket.leave(group)));
         }
+        // Until it is in the queue, what is taken from the buffer counts there by this.
+        queue.add(1);
+        let began = Instant::now();
         let mut batch = Vec::with_capacity(ENOUGH + 16 * 1024);
         let end = loop {
             match receiver.receive(socket, &mut batch).map_err(&io)? {
@@ -347,17 +400,19 @@ fn receive_all(
             return Ok(());
         }
         // First what was lost: no event that followed a loss may be read before it is told.
-        let mut contents = Vec::with_capacity(2);
-        contents.extend(losses.since(socket, end == Received::Overrun));
-        if !batch.is_empty() {
-            queue.add(batch.len());
-            contents.push(Content::Messages(batch));
-        }
-        for content in contents {
-            if items.send(Item::Batch(content)).is_err() {
+        let lost = losses.since(socket, end == Received::Overrun);
+        // What was lost after the buffer had been found empty had filled it again.
+        let emptied = (end == Received::Timeout && lost.is_none()).then_some(began);
+        let is_told = !batch.is_empty() || (is_behind && emptied.is_some());
+        is_behind = lost.is_some() || (is_behind && emptied.is_none());
+        let batch = is_told.then_some((Content::Messages(batch), emptied));
+        for (content, emptied) in lost.map(|lost| (lost, None)).into_iter().chain(batch) {
+            queue.add(content.weight());
+            if items.send(Item::Batch(content, emptied)).is_err() {
                 return Ok(());
             }
         }
+        queue.remove(1);
         if end == Received::Closed {
             return Err(Error::Closed {
                 operation: Operation::Events,

@@ -44,7 +44,7 @@ pub mod wire;
 pub use client::Client;
 pub use dump::{Dump, DumpOutcome, DumpRequest, Table};
 pub use error::{Error, ErrorKind, Operation};
-pub use events::{Event, EventBatch, EventOptions, EventStopper, Events, Groups};
+pub use events::{Event, EventBacklog, EventBatch, EventOptions, EventStopper, Events, Groups};
 pub use features::{Feature, Features};
 pub use message::*;
 pub use netns::Namespace;

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
@@ -111,7 +112,17 @@ impl Namespace {
 
     /// Whether it is the calling thread's.
     pub fn is_current(&self) -> Result<bool, Error> {
-        use std::os::unix::fs::MetadataExt;
+        self.is_at(Path::new("/proc/thread-self/ns/net"))
+    }
+
+    /// Whether the file by which it was opened is still this namespace: one that is deleted and made
+    /// anew under its name is another, and the old one lives on for who holds it. An error if there is no such
+    /// file any more.
+    pub fn is_at_its_path(&self) -> Result<bool, Error> {
+        self.is_at(&self.path)
+    }
+
+    fn is_at(&self, path: &Path) -> Result<bool, Error> {
         let identity = |file: io::Result<std::fs::Metadata>| {
             file.map(|file| (file.dev(), file.ino()))
                 .map_err(|source| Error::Namespace {
@@ -119,8 +130,7 @@ impl Namespace {
                     source,
                 })
         };
-        let current = std::fs::metadata("/proc/thread-self/ns/net");
-        Ok(identity(self.file.metadata())? == identity(current)?)
+        Ok(identity(self.file.metadata())? == identity(std::fs::metadata(path))?)
     }
 
     /// The file by which it was opened.

@@ -103,10 +103,20 @@ impl Socket {
     /// How many messages the kernel has dropped because the buffer was full. `None` before
     /// Linux 4.12, which cannot say.
     pub(crate) fn dropped(&self) -> Option<u32> {
+        let [.., dropped] = self.memory()?;
+        Some(dropped)
+    }
+
+    /// How much of the receive buffer is in use. `None` before Linux 4.12, which cannot say.
+    pub(crate) fn waiting(&self) -> Option<u32> {
+        let [waiting, ..] = self.memory()?;
+        Some(waiting)
+    }
+
+    /// `SK_MEMINFO_RMEM_ALLOC` to `SK_MEMINFO_DROPS`.
+    fn memory(&self) -> Option<[u32; 9]> {
         const SO_MEMINFO: libc::c_int = 55;
-        const SK_MEMINFO_VARS: usize = 9;
-        let values: [u32; SK_MEMINFO_VARS] = self.option(libc::SOL_SOCKET, SO_MEMINFO).ok()?;
-        values.last().copied()
+        self.option(libc::SOL_SOCKET, SO_MEMINFO).ok()
     }
 
     /// How long a receive waits; `None` for ever.

@@ -367,3 +367,44 @@ fn nothing_is_left_behind() -> Outcome {
     }
     Ok(())
 }
+
+#[test]
+fn when_all_that_preceded_a_loss_is_read_is_told() -> Outcome {
+    let own = own!();
+    let options = EventOptions {
+        receive_buffer: 64 << 10,
+        queue: 1,
+        reliable: false,
+    };
+    let mut events = own.client.events(Groups::NEW, options)?;
+    let backlog = events.backlog();
+    assert!(backlog.is_empty());
+    let before = Instant::now();
+    create(&own, 0..2_000)?;
+    assert!(!backlog.is_empty(), "what is not read waits");
+    let mut told = 0;
+    let mut lost = 0;
+    // Nothing is told after the loss but what had waited: a batch that emptied the buffer comes all the same.
+    let emptied = loop {
+        let batch = events.next_batch(LONG)?.ok_or("nothing came")?;
+        assert!(!backlog.is_empty(), "a batch is read when it is dropped");
+        for event in batch.iter() {
+            match event? {
+                Event::Overrun { lost: many } => lost += many.unwrap_or(0),
+                _ => told += 1,
+            }
+        }
+        if let Some(emptied) = batch.emptied().filter(|_| lost > 0) {
+            break emptied;
+        }
+    };
+    assert!(emptied >= before);
+    assert_eq!(told + lost, 2_000);
+    // The receiver may still be about to see that nothing more is there.
+    let end = Instant::now() + LONG.unwrap_or_default();
+    while !backlog.is_empty() && Instant::now() < end {
+        std::thread::yield_now();
+    }
+    assert!(backlog.is_empty());
+    Ok(())
+}

@@ -62,7 +62,11 @@ impl Kernel {
             None => Client::open()?,
             Some(namespace) => Client::open_in(namespace)?,
         };
-        Ok(Self {
+        Ok(Self::of(client, namespace, way))
+    }
+
+    fn of(client: Client, namespace: Option<Namespace>, way: Way) -> Self {
+        Self {
             client,
             namespace,
             way,
@@ -73,7 +77,13 @@ impl Kernel {
                 by: "netlink",
                 because: None,
             }),
-        })
+        }
+    }
+
+    /// One that is not real, over netlink.
+    #[cfg(test)]
+    pub(crate) fn fake(client: Client) -> Self {
+        Self::of(client, None, Way::Netlink)
     }
 
     /// For what only netlink can do.

@@ -384,3 +384,36 @@ fn a_connection_is_found_by_its_short_name_while_it_lives() {
     assert_eq!(live.find(&name).unwrap_err().code, "not-found");
     assert_eq!(live.find("nonsense").unwrap_err().code, "not-found");
 }
+
+#[test]
+fn a_namespace_that_is_made_anew_under_its_name_is_told() {
+    let (Some(one), Some(other)) = (own(), own()) else {
+        return;
+    };
+    // As `ip netns` has a file for each name.
+    let folder = tempfile::tempdir().unwrap();
+    let name = folder.path().join("blue");
+    let give = |own: &Own| std::os::unix::fs::symlink(own.namespace.path(), &name).unwrap();
+    give(&one);
+    fill(&one.client, 10).unwrap();
+    let namespace = Namespace::by_path(&name).unwrap();
+    let live = Live::open(Some(namespace), Way::Auto, &eager()).unwrap();
+    assert!(live.wait_until_ready(PATIENCE));
+    wait_for_reading(&live);
+    assert!(live.troubles().is_empty() && live.truth().complete);
+
+    let codes = || -> Vec<_> { live.troubles().iter().map(|failure| failure.code).collect() };
+    std::fs::remove_file(&name).unwrap();
+    until("it is gone", || codes() == ["namespace-gone"]);
+    assert!(!live.truth().complete);
+    give(&other);
+    until("it is another", || codes() == ["namespace-replaced"]);
+    let failure = live.troubles().remove(0);
+    assert!(failure.message.contains("blue") && failure.hint.contains("restart"));
+    assert!(!live.truth().complete);
+    std::fs::remove_file(&name).unwrap();
+    give(&one);
+    until("it is the same again", || {
+        codes().is_empty() && live.truth().complete
+    });
+}

@@ -1,16 +1,18 @@
-//! Two threads keep the table: one applies events, the other reads the counters again and again.
+//! Two threads keep the table: one applies events ([`follow`](super::follow)), the other reads the counters again
+//! and again.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use ctnetlink::{Entry, Event, EventOptions, Events, Groups, Namespace};
+use ctnetlink::{Entry, Namespace};
 use query::Query;
 use tokio::sync::watch;
 
 use super::feed::Feeds;
+use super::follow::Heard;
 use super::page::Results;
-use super::store::{Now, Store};
+use super::store::Store;
 use super::{Rates, Settings};
 use crate::failure::Failure;
 use crate::source::{Source, Wanted};
@@ -19,15 +21,15 @@ use crate::source::{Source, Wanted};
 pub(super) struct Shared {
     pub(super) source: Source,
     namespace: Option<Namespace>,
-    settings: Settings,
+    pub(super) settings: Settings,
     pub(super) store: RwLock<Store>,
     pub(super) feeds: Feeds,
     pub(super) results: Mutex<Results>,
     pub(super) status: Mutex<Status>,
     is_ready: Condvar,
     pub(super) events_lost: AtomicU64,
-    /// How many losses there were; a reading that began before the last of them is not whole.
-    losses: AtomicU64,
+    pub(super) losses: AtomicU64,
+    pub(super) heard: Mutex<Heard>,
     pub(super) looking: AtomicUsize,
     wish: Mutex<Wish>,
     wished: Condvar,
@@ -40,8 +42,8 @@ pub(super) struct Shared {
 pub(super) struct Status {
     pub(super) taken_ns: u64,
     pub(super) is_whole: bool,
-    /// Losses before the last whole reading began.
-    losses: u64,
+    /// [`Heard::turn`] before the last reading began, if it was the same at its end.
+    pub(super) turn: u64,
     pub(super) accounting: bool,
     pub(super) timestamps: bool,
     pub(super) limit: Option<u32>,
@@ -51,6 +53,8 @@ pub(super) struct Status {
     /// Why the table cannot be kept now, and which of both threads says so.
     pub(super) events_trouble: Option<Failure>,
     pub(super) reading_trouble: Option<Failure>,
+    /// Why this is not the table that is wanted any more.
+    pub(super) namespace_trouble: Option<Failure>,
     moved: Option<([u64; 4], Instant)>,
 }
 
@@ -62,26 +66,22 @@ struct Wish {
 
 /// Entries that are handed to the store together.
 const BATCH: usize = 512;
+/// How long entries may wait for others to be handed over with.
+const HELD: Duration = Duration::from_millis(5);
 /// How long a thread waits before it tries again what the kernel refused.
-const AGAIN: Duration = Duration::from_secs(1);
-/// How long the first thread waits for events before it looks whether it should end.
-const PATIENCE: Duration = Duration::from_millis(200);
-
+pub(super) const AGAIN: Duration = Duration::from_secs(1);
 /// Tells the log what begins to fail and what is well again, once each.
-fn log_change(what: &str, before: Option<&Failure>, now: Option<&Failure>) {
+pub(super) fn log_change(what: &str, before: Option<&Failure>, now: Option<&Failure>) {
     match (before, now) {
         (None, Some(failure)) => {
-            tracing::warn!(
-                code = failure.code,
-                "{what}: {failure}; it is tried again each second"
-            );
+            tracing::warn!(code = failure.code, "{what}: {failure}");
         }
         (Some(_), None) => tracing::info!("{what}: all is well again"),
         _ => {}
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -98,21 +98,13 @@ impl Shared {
             is_ready: Condvar::new(),
             events_lost: AtomicU64::new(0),
             losses: AtomicU64::new(0),
+            heard: Mutex::new(Heard::new()),
             looking: AtomicUsize::new(0),
             wish: Mutex::default(),
             wished: Condvar::new(),
             readings: watch::channel(0).0,
             is_closed: AtomicBool::new(false),
         }
-    }
-
-    /// Subscribes to births, changes and deaths.
-    pub(super) fn subscribe(&self) -> Result<Events, Failure> {
-        let options = EventOptions {
-            receive_buffer: self.settings.event_buffer,
-            ..EventOptions::default()
-        };
-        Ok(self.source.client()?.events(Groups::CONNTRACK, options)?)
     }
 
     pub(super) fn close(&self) {
@@ -140,100 +132,6 @@ impl Shared {
         waited.is_ok_and(|(status, _)| status.taken_ns != 0)
     }
 
-    /// Whether the last reading was whole and nothing was lost since it began.
-    pub(super) fn is_complete(&self, status: &Status) -> bool {
-        status.is_whole
-            && status.losses == self.losses.load(Ordering::Acquire)
-            && status.events_trouble.is_none()
-            && status.reading_trouble.is_none()
-    }
-
-    // --- Events ---
-
-    /// Applies events until the table is closed; subscribes anew where the kernel ends the stream.
-    pub(super) fn follow(&self, events: Events) {
-        let mut subscribed = Ok(events);
-        while !self.is_closed() {
-            let trouble = match subscribed {
-                Ok(mut events) => self.apply_all(&mut events),
-                Err(failure) => Some(failure),
-            };
-            let Some(failure) = trouble else { return };
-            self.lost(None);
-            log_change(
-                "events",
-                lock(&self.status).events_trouble.as_ref(),
-                Some(&failure),
-            );
-            lock(&self.status).events_trouble = Some(failure);
-            self.sleep(AGAIN);
-            subscribed = self.subscribe();
-            if subscribed.is_ok() {
-                let before = lock(&self.status).events_trouble.take();
-                log_change("events", before.as_ref(), None);
-                // A reading that ended meanwhile does not know what happened until now.
-                self.losses.fetch_add(1, Ordering::Release);
-                self.ask_for_reading();
-            }
-        }
-    }
-
-    /// `None` once the table is closed.
-    fn apply_all(&self, events: &mut Events) -> Option<Failure> {
-        let mut batch = Vec::new();
-        loop {
-            if self.is_closed() {
-                return None;
-            }
-            match events.next_batch(Some(PATIENCE)) {
-                Ok(None) => continue,
-                Ok(Some(received)) => {
-                    for event in received.iter() {
-                        match event {
-                            Ok(event) => batch.push(event),
-                            // What cannot be understood may have been any of them.
-                            Err(_) => self.lost(Some(1)),
-                        }
-                    }
-                }
-                Err(error) => return Some(error.into()),
-            }
-            self.apply(&mut batch);
-        }
-    }
-
-    fn apply(&self, batch: &mut Vec<Event>) {
-        let is_heard = !self.feeds.is_empty();
-        let mut told = Vec::new();
-        {
-            let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
-            let now = store.now();
-            for event in batch.drain(..) {
-                if let Event::Overrun { lost } = event {
-                    self.lost(lost);
-                }
-                if is_heard {
-                    told.push(apply_and_tell(&mut store, event, now));
-                } else {
-                    apply(&mut store, &event, now);
-                }
-            }
-        }
-        for event in told {
-            self.feeds.give(event);
-        }
-    }
-
-    /// Events are lost: what is known is wrong until the next whole reading.
-    fn lost(&self, many: Option<u32>) {
-        let many = many.map_or(1, u64::from);
-        self.events_lost.fetch_add(many, Ordering::Relaxed);
-        self.losses.fetch_add(1, Ordering::Release);
-        self.ask_for_reading();
-    }
-
-    // --- Readings ---
-
     /// Reads the table until it is closed.
     pub(super) fn sample(&self) {
         while !self.is_closed() {
@@ -244,14 +142,15 @@ impl Shared {
             let before =
                 std::mem::replace(&mut lock(&self.status).reading_trouble, trouble.clone());
             log_change("the table", before.as_ref(), trouble.as_ref());
+            self.look_for_namespace();
             self.readings.send_modify(|number| *number += 1);
             let took = began.elapsed();
             self.rest(took, if failed { AGAIN.max(took) } else { took });
         }
     }
 
-    fn read_once(&self) -> Result<(), Failure> {
-        let losses = self.losses.load(Ordering::Acquire);
+    pub(super) fn read_once(&self) -> Result<(), Failure> {
+        let turn = lock(&self.heard).turn;
         let began = Instant::now();
         let switch = |name: &str| self.setting(name).is_some_and(|value| value.trim() != "0");
         let accounting = switch("nf_conntrack_acct");
@@ -276,7 +175,7 @@ impl Shared {
             Err(failure) => Err(failure),
         };
         // What was lost while it was read may be in it or not.
-        let nothing_lost = losses == self.losses.load(Ordering::Acquire);
+        let nothing_lost = turn == lock(&self.heard).turn;
         self.change(|store| store.end_reading(matches!(is_whole, Ok(true))));
         let is_whole = is_whole?;
         let moved = {
@@ -289,7 +188,7 @@ impl Shared {
         status.taken_ns = crate::now();
         status.is_whole = is_whole;
         if nothing_lost {
-            status.losses = losses;
+            status.turn = turn;
         }
         status.accounting = accounting;
         status.timestamps = timestamps;
@@ -301,6 +200,13 @@ impl Shared {
             self.ask_for_reading();
         }
         Ok(())
+    }
+
+    /// Whether the namespace that is held open is still the one of its name.
+    fn look_for_namespace(&self) {
+        let trouble = self.namespace.as_ref().and_then(replaced);
+        let before = std::mem::replace(&mut lock(&self.status).namespace_trouble, trouble.clone());
+        log_change("the namespace", before.as_ref(), trouble.as_ref());
     }
 
     fn change(&self, change: impl FnOnce(&mut Store)) {
@@ -361,7 +267,7 @@ impl Shared {
         Duration::from_secs_f64(seconds)
     }
 
-    fn sleep(&self, time: Duration) {
+    pub(super) fn sleep(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut wish = lock(&self.wish);
         while !self.is_closed() {
@@ -379,6 +285,50 @@ impl Shared {
     /// The rest of a reading begins anew with what somebody who begins to look may expect.
     pub(super) fn wake(&self) {
         self.wished.notify_all();
+    }
+}
+
+impl Status {
+    /// Why this is not the kernel's table just now.
+    pub(super) fn troubles(&self) -> impl Iterator<Item = &Failure> {
+        let troubles = [
+            &self.events_trouble,
+            &self.reading_trouble,
+            &self.namespace_trouble,
+        ];
+        troubles.into_iter().flatten()
+    }
+}
+
+/// What to say of a namespace that is not the one of its name any more.
+///
+/// A process that has ended says nothing of its namespace, nor does another of its number.
+fn replaced(namespace: &Namespace) -> Option<Failure> {
+    let path = namespace.path();
+    if path.starts_with("/proc") {
+        return None;
+    }
+    let name = path.strip_prefix("/run/netns").unwrap_or(path).display();
+    match namespace.is_at_its_path() {
+        Ok(true) => None,
+        Ok(false) => Some(Failure::new(
+            "namespace-replaced",
+            format!("the namespace {name} was made anew; this is the table of the old one"),
+            "restart the daemon: it opens the namespace that has the name now",
+        )),
+        Err(ctnetlink::Error::Namespace { source, .. })
+            if source.kind() == std::io::ErrorKind::NotFound =>
+        {
+            Some(Failure::new(
+                "namespace-gone",
+                format!(
+                    "the namespace {name} was deleted; this is the table of what is left of it"
+                ),
+                "stop the daemon, or make the namespace anew and restart the daemon",
+            ))
+        }
+        // It cannot be seen, which says nothing.
+        Err(_) => None,
     }
 }
 
@@ -406,14 +356,17 @@ struct Batch<'a> {
     shared: &'a Shared,
     entries: Vec<Entry>,
     many: usize,
+    /// When the first of them came.
+    began: Instant,
 }
 
 impl<'a> Batch<'a> {
-    const fn new(shared: &'a Shared) -> Self {
+    fn new(shared: &'a Shared) -> Self {
         Self {
             shared,
             entries: Vec::new(),
             many: 0,
+            began: Instant::now(),
         }
     }
 
@@ -423,7 +376,11 @@ impl<'a> Batch<'a> {
             None => self.entries.push(entry.clone()),
         }
         self.many += 1;
-        if self.many == BATCH {
+        if self.many == 1 {
+            self.began = Instant::now();
+        }
+        // A clock is not read for each of a million.
+        if self.many == BATCH || self.many.is_multiple_of(16) && self.began.elapsed() >= HELD {
             self.hand_over();
         }
     }
@@ -442,36 +399,5 @@ impl<'a> Batch<'a> {
     }
 }
 
-fn apply(store: &mut Store, event: &Event, now: Now) {
-    match event {
-        Event::New(entry) => store.born(entry, now),
-        Event::Update(entry) => store.changed(entry, now),
-        Event::Destroy(entry) => store.gone(entry),
-        _ => {}
-    }
-}
-
-/// Applies an event, and gives it with all that is known of its entry.
-fn apply_and_tell(store: &mut Store, event: Event, now: Now) -> Event {
-    if let Event::Destroy(entry) = &event {
-        let mut known = Entry::blank();
-        let told = if store.recall(entry, now, &mut known) {
-            super::store::overlay(&mut known, entry);
-            known.timeout = None;
-            Event::Destroy(known)
-        } else {
-            event.clone()
-        };
-        store.gone(entry);
-        return told;
-    }
-    apply(store, &event, now);
-    if let Event::Update(entry) = &event {
-        let mut known = Entry::blank();
-        if store.recall(entry, now, &mut known) {
-            known.event_time = entry.event_time;
-            return Event::Update(known);
-        }
-    }
-    event
-}
+#[cfg(test)]
+mod tests;

@@ -2,10 +2,12 @@
 //! that follow.
 
 mod feed;
+mod follow;
 mod keeper;
 mod packed;
 mod page;
 mod store;
+mod told;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
@@ -67,10 +69,16 @@ pub struct Truth {
     pub source: &'static str,
     /// Why not by BPF: a code and a sentence.
     pub source_reason: Option<(&'static str, String)>,
-    /// Whether the last reading was whole and nothing is known to be missing since.
+    /// Whether the last reading was whole, nothing was lost since it began, and events are followed: what
+    /// happened until a second ago is in the table.
     pub complete: bool,
-    /// Events that the kernel could not hand over, since the start.
+    /// Events that were lost since the start, as far as their number is known: the kernel could not
+    /// hand them over, or they could not be read. What happened while there was no stream of events at all, nobody
+    /// can count; [`losses`](Self::losses) has it.
     pub events_lost: u64,
+    /// How often something was lost since the start, however much: overruns, events that could not be read, streams
+    /// that ended.
+    pub losses: u64,
     /// Whether new connections get counters (`nf_conntrack_acct`).
     pub accounting: bool,
     /// Whether new connections get start times (`nf_conntrack_timestamp`).
@@ -167,9 +175,11 @@ pub struct Summary {
     pub connections: u64,
     /// What the kernel allows (`nf_conntrack_max`).
     pub limit: Option<u32>,
-    /// Births since the start.
+    /// Connections that appeared since the start; not those that the first whole reading found. Less
+    /// [`deaths`](Self::deaths), it is by how many there are more than there were at the start.
     pub births: u64,
-    /// Deaths since the start.
+    /// Connections that went since the start: told by events, found gone by a reading, or given way to another of
+    /// the same tuple.
     pub deaths: u64,
     /// How much all of them moved since the start, as far as it was read; `None` where accounting is off.
     pub moved: Option<Moved>,
@@ -301,6 +311,7 @@ impl Live {
             source_reason: reading.because,
             complete: self.shared.is_complete(&status),
             events_lost: self.shared.events_lost.load(Ordering::Relaxed),
+            losses: self.shared.losses.load(Ordering::Relaxed),
             accounting: status.accounting,
             timestamps: status.timestamps,
             offloaded: self.store().counts.offloaded,
@@ -308,11 +319,9 @@ impl Live {
     }
 
     /// Why the table cannot be kept just now: events that are not to be had, or a reading that
-    /// failed. Both are tried again each second.
+    /// failed, which are tried again each second; or a namespace that was deleted, or made anew under its name.
     pub fn troubles(&self) -> Vec<Failure> {
-        let status = self.status();
-        let troubles = [status.events_trouble, status.reading_trouble];
-        troubles.into_iter().flatten().collect()
+        self.status().troubles().cloned().collect()
     }
 
     /// Whether both threads that keep the table are at work.

@@ -53,15 +53,17 @@ pub(super) struct Packed {
     mark: u32,
     status: u32,
     use_count: u32,
-    /// Seconds since the epoch.
+    /// Seconds since the table was made.
     expires: u32,
-    /// When the counters were read, in milliseconds since the table was opened; 0 for never.
+    /// When the counters were read, in milliseconds since the table was made; 0 for never.
     pub(super) read_at: u32,
     has: u32,
     /// Place among [`Beside::rare`] and one; 0 for none.
     rare: u32,
-    /// By which reading of the table it was seen last.
-    pub(super) seen: u32,
+    /// In which reading of the table it was seen last, or told of by an event.
+    pub(super) seen: u16,
+    /// What events have told of it in that reading.
+    pub(super) told: u8,
     zone: u16,
     protocol: u8,
     state: u8,
@@ -437,10 +439,15 @@ impl Packed {
         })
     }
 
-    pub(super) fn set_rates(&mut self, rates: Option<[f32; 4]>) {
+    pub(super) fn set_rates(&mut self, rates: Option<Rates>) {
         self.has &= !has::RATES;
         if let Some(rates) = rates {
-            self.rates = rates;
+            self.rates = [
+                rates.bytes_orig,
+                rates.bytes_reply,
+                rates.packets_orig,
+                rates.packets_reply,
+            ];
             self.has |= has::RATES;
         }
     }

@@ -8,19 +8,20 @@ use ctnetlink::{Entry, Status};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::packed::{Beside, Name, Packed};
-use super::{Moved, Rates, Row};
+use super::{Moved, Rates, Row, told};
 
 /// Connections that stand side by side in memory; a table grows by so many.
 pub(super) const CHUNK: usize = 1 << 14;
 
 /// The shortest time over which a rate is told, in milliseconds: counters that were read one right
-/// after the other say little.
+/// after the other say little, and what was told before counts for the rest of this time.
 const SHORTEST: u32 = 200;
 
 /// A moment, in what connections are measured by.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Now {
-    /// Seconds since the epoch.
+    /// Seconds since the store was made. Not of the day: timeouts go on when somebody sets the clock, and
+    /// stand still, as the kernel's do, while the machine sleeps.
     pub(super) seconds: u32,
     /// Milliseconds since the store was made, and one.
     pub(super) elapsed: u32,
@@ -36,11 +37,17 @@ pub(super) struct Store {
     hasher: DefaultHashBuilder,
     pub(super) beside: Beside,
     made: Instant,
-    /// Number of the reading under way, or of the last.
-    reading: u32,
+    /// Number of the reading under way, or of the last; begins anew after 65,536, all of which would have
+    /// to fail before an entry was taken for seen that was not.
+    reading: u16,
+    /// Whether a whole reading has been had: what appears from then on is new.
+    is_whole: bool,
     /// What died while the table was read: the reading may still bring it. Hash of the name, and id.
     died: Option<HashSet<(u64, Option<u32>)>>,
     pub(super) counts: Counts,
+    /// Connections that were there before, as the first whole reading showed. With it,
+    /// `before + births - deaths` is the number of connections, always.
+    before: u64,
     pub(super) births: u64,
     pub(super) deaths: u64,
     /// Bytes and packets of each direction that were seen to move.
@@ -71,8 +78,10 @@ impl Store {
             beside: Beside::default(),
             made: Instant::now(),
             reading: 0,
+            is_whole: false,
             died: None,
             counts: Counts::default(),
+            before: 0,
             births: 0,
             deaths: 0,
             moved: [0; 4],
@@ -82,9 +91,10 @@ impl Store {
     }
 
     pub(super) fn now(&self) -> Now {
+        let elapsed = self.made.elapsed();
         Now {
-            seconds: (crate::now() / 1_000_000_000) as u32,
-            elapsed: (self.made.elapsed().as_millis() as u32).saturating_add(1),
+            seconds: elapsed.as_secs() as u32,
+            elapsed: (elapsed.as_millis() as u32).saturating_add(1),
         }
     }
 
@@ -100,6 +110,7 @@ impl Store {
         if !is_whole {
             return;
         }
+        self.is_whole = true;
         for place in 0..self.places() {
             if let Some(packed) = self.at(place)
                 && packed.seen != self.reading
@@ -110,7 +121,8 @@ impl Store {
         }
     }
 
-    /// An entry as a reading brought it.
+    /// An entry as a reading brought it. What an event has told of it since the reading began stays: it may be
+    /// newer.
     pub(super) fn read(&mut self, entry: &Entry, now: Now) {
         let name = Name::of(entry);
         let hash = self.hasher.hash_one(name);
@@ -119,13 +131,10 @@ impl Store {
         {
             return;
         }
-        let mut packed = Packed::new(entry, now.seconds, &mut self.beside);
-        packed.seen = self.reading;
-        packed.read_at = now.elapsed;
         let Some(place) = self.find(hash, &name) else {
-            // Everything that the first reading brings was there before.
-            if self.reading > 1 {
-                self.births += 1;
+            self.appeared();
+            let packed = self.pack_read(entry, now);
+            if self.is_whole {
                 self.count_moved(packed.counted(), None);
             }
             self.insert(hash, packed);
@@ -134,32 +143,59 @@ impl Store {
         let Some(known) = self.at(place).copied() else {
             return;
         };
-        if is_other(known.id(), packed.id()) {
-            self.births += 1;
-            self.deaths += 1;
-            self.count_moved(packed.counted(), None);
+        // What events tell of this reading's time.
+        let told = if known.seen == self.reading {
+            known.told
         } else {
-            let before = known.counted();
-            let is_first = known.read_at == 0;
-            self.count_moved(packed.counted(), before.filter(|_| !is_first));
-            // Milliseconds in 32 bits begin anew after seven weeks.
-            let time = now.elapsed.wrapping_sub(known.read_at);
-            if !is_first && time < SHORTEST {
-                packed.set_rates(known.rates().map(|rates| {
-                    [
-                        rates.bytes_orig,
-                        rates.bytes_reply,
-                        rates.packets_orig,
-                        rates.packets_reply,
-                    ]
-                }));
-                // The next one is measured from the same moment.
-                packed.read_at = known.read_at;
-            } else if !is_first {
-                packed.set_rates(rates(before, packed.counted(), time));
+            0
+        };
+        if is_other(known.id(), entry.id) {
+            // The one that was read may have made room for the one that an event told of.
+            if told == 0 {
+                self.appeared();
+                self.deaths += 1;
+                let packed = self.pack_read(entry, now);
+                if self.is_whole {
+                    self.count_moved(packed.counted(), None);
+                }
+                self.replace(place, packed);
             }
+            return;
+        }
+        let mut packed = if told == 0 {
+            self.pack_read(entry, now)
+        } else {
+            let (mut newer, mut entry) = (Entry::blank(), entry.clone());
+            known.write(now.seconds, &self.beside, &mut newer);
+            told::keep(&mut newer, told);
+            overlay(&mut entry, &newer);
+            self.pack_read(&entry, now)
+        };
+        packed.told = told;
+        packed.set_rates(rates(&known, &packed));
+        if known.read_at != 0 {
+            self.count_moved(packed.counted(), known.counted());
+        } else if self.is_whole {
+            self.count_moved(packed.counted(), None);
         }
         self.replace(place, packed);
+    }
+
+    fn pack_read(&mut self, entry: &Entry, now: Now) -> Packed {
+        let mut packed = Packed::new(entry, now.seconds, &mut self.beside);
+        packed.seen = self.reading;
+        packed.read_at = now.elapsed;
+        packed
+    }
+
+    /// A connection is known that was not. Before the first whole reading it may well be old, unless an
+    /// event says that it is new.
+    fn appeared(&mut self) {
+        if self.is_whole {
+            self.births += 1;
+        } else {
+            self.before += 1;
+        }
     }
 
     /// An entry is new.
@@ -192,12 +228,15 @@ impl Store {
         let hash = self.hasher.hash_one(name);
         match self.find(hash, &name) {
             Some(place) if !self.is_other_at(place, entry) => self.merge(place, entry, now),
-            // It was born before we listened, and no reading has brought it yet.
             Some(place) => {
+                self.appeared();
+                self.deaths += 1;
                 let packed = self.fresh(entry, now);
                 self.replace(place, packed);
             }
+            // It was born before we listened, or its birth was lost, and no reading has brought it yet.
             None => {
+                self.appeared();
                 let packed = self.fresh(entry, now);
                 self.insert(hash, packed);
             }
@@ -224,7 +263,9 @@ impl Store {
             let last =
                 counted.map(|(orig, reply)| [orig.bytes, reply.bytes, orig.packets, reply.packets]);
             let before = known.counted().filter(|_| known.read_at != 0);
-            self.count_moved(last, before);
+            if before.is_some() || self.is_whole {
+                self.count_moved(last, before);
+            }
         }
         self.remove(place);
     }
@@ -283,6 +324,7 @@ impl Store {
     fn fresh(&mut self, entry: &Entry, now: Now) -> Packed {
         let mut packed = Packed::new(entry, now.seconds, &mut self.beside);
         packed.seen = self.reading;
+        packed.told = told::of(entry);
         packed
     }
 
@@ -295,16 +337,13 @@ impl Store {
         known.write(now.seconds, &self.beside, &mut entry);
         overlay(&mut entry, told);
         let mut packed = Packed::new(&entry, now.seconds, &mut self.beside);
+        packed.told = told::of(told);
+        if known.seen == self.reading {
+            packed.told |= known.told;
+        }
         packed.seen = self.reading;
         packed.read_at = known.read_at;
-        packed.set_rates(known.rates().map(|rates| {
-            [
-                rates.bytes_orig,
-                rates.bytes_reply,
-                rates.packets_orig,
-                rates.packets_reply,
-            ]
-        }));
+        packed.set_rates(known.rates());
         self.scratch = entry;
         self.replace(place, packed);
     }
@@ -427,14 +466,33 @@ pub(super) fn overlay(entry: &mut Entry, told: &Entry) {
     }
 }
 
-fn rates(before: Option<[u64; 4]>, now: Option<[u64; 4]>, milliseconds: u32) -> Option<[f32; 4]> {
-    let (before, now) = (before?, now?);
-    let seconds = f64::from(milliseconds.max(1)) / 1000.0;
-    let mut rates = [0.0; 4];
-    for ((rate, now), before) in rates.iter_mut().zip(now).zip(before) {
-        *rate = (now.saturating_sub(before) as f64 / seconds) as f32;
+/// What an entry moves a second, from two readings. Where there is less than [`SHORTEST`] between them, what was told
+/// before counts for the rest of it, and nothing where nothing was; the next rate is measured from the
+/// later reading in any case.
+fn rates(before: &Packed, now: &Packed) -> Option<Rates> {
+    let (from, to) = (before.counted()?, now.counted()?);
+    if before.read_at == 0 {
+        return None;
     }
-    Some(rates)
+    // Milliseconds in 32 bits begin anew after seven weeks.
+    let time = now.read_at.wrapping_sub(before.read_at);
+    if time == 0 {
+        // Twice by the same reading.
+        return before.rates();
+    }
+    let over = f64::from(time.max(SHORTEST)) / 1000.0;
+    let rest = over - f64::from(time) / 1000.0;
+    let known = before.rates().unwrap_or_default();
+    let rate = |from: u64, to: u64, known: f32| {
+        ((to.saturating_sub(from) as f64 + f64::from(known) * rest) / over) as f32
+    };
+    let ([a, b, c, d], [e, f, g, h]) = (from, to);
+    Some(Rates {
+        bytes_orig: rate(a, e, known.bytes_orig),
+        bytes_reply: rate(b, f, known.bytes_reply),
+        packets_orig: rate(c, g, known.packets_orig),
+        packets_reply: rate(d, h, known.packets_reply),
+    })
 }
 
 /// Bytes and packets of both directions.
@@ -494,3 +552,6 @@ impl Counts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

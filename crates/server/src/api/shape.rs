@@ -18,10 +18,13 @@ pub struct Truth {
     /// Why not by BPF.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_reason: Option<Reason>,
-    /// Whether the last reading was whole and nothing is known to be missing since.
+    /// Whether the last reading was whole, nothing was lost since it began, and what happened until a second
+    /// ago is in the table.
     pub complete: bool,
-    /// Events that the kernel could not hand over, since the daemon's start.
+    /// Events that were lost since the daemon's start, as far as their number is known.
     pub events_lost: u64,
+    /// How often something was lost since the daemon's start.
+    pub losses: u64,
     /// Whether new connections get counters.
     pub accounting: bool,
     /// Whether new connections get start times.
@@ -172,6 +175,7 @@ impl From<&live::Truth> for Truth {
             }),
             complete: truth.complete,
             events_lost: truth.events_lost,
+            losses: truth.losses,
             accounting: truth.accounting,
             timestamps: truth.timestamps,
             offloaded: truth.offloaded,

@@ -40,6 +40,7 @@ pub(crate) fn full() -> Inputs {
                 source_reason: Some(("small", "few entries".to_owned())),
                 complete: true,
                 events_lost: 3,
+                losses: 1,
                 accounting: true,
                 timestamps: true,
                 offloaded: 4,

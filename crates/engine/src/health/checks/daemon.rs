@@ -179,7 +179,11 @@ fn live_trouble(facts: &Facts) -> Option<Vec<Finding>> {
         .about(trouble.code)
         .evidence(sentence(&trouble.message))
         .value("reason", trouble.code)
-        .consequence("What it shows is as old as its last reading. It tries again each second.")
+        .consequence(if trouble.code.starts_with("namespace-") {
+            "What it shows is the table of the namespace that it was started with."
+        } else {
+            "What it shows is as old as its last reading. It tries again each second."
+        })
         .steps(hint(trouble))
         .step(Step::run("journalctl -u tracklight -n 50"))
     });
