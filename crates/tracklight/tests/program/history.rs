@@ -226,8 +226,9 @@ fn a_table_is_for_people_and_csv_for_programs() {
         "what this kernel does not count has no column"
     );
     let row = lines.next().unwrap();
+    // How many seconds of the first minute are recorded depends on when it was.
     assert!(
-        row.contains(" 5.0 ") && row.contains("2.0 kB") && row.contains("25.1 %"),
+        row.contains(" 5.0 ") && row.contains("2.0 kB") && row.contains(" 25."),
         "{row}"
     );
     let csv = recorded
