@@ -36,7 +36,7 @@ struct Before {
     /// What the last look found, judged anew with each count.
     facts: Option<Facts>,
     counters: Option<(CpuStats, Instant)>,
-    lost: Option<(u64, Instant)>,
+    losses: Option<(u64, Instant)>,
     /// Finding out whether the table can be read by BPF takes a load of the program: once is enough.
     walk: Option<health::Walk>,
 }
@@ -92,14 +92,15 @@ impl Watch {
                 }),
             });
         }
-        let lost_before = before.lost.replace((truth.events_lost, now));
+        let losses_before = before.losses.replace((truth.losses, now));
         let recorded = app.history().map(|history| history.status());
         facts.daemon = Some(Daemon {
             events_lost: truth.events_lost,
-            losing_events: lost_before
-                .filter(|(lost, _)| *lost < truth.events_lost)
-                .map(|(lost, at)| Rising {
-                    count: truth.events_lost - lost,
+            losses: truth.losses,
+            losing_events: losses_before
+                .filter(|(losses, _)| *losses < truth.losses)
+                .map(|(losses, at)| Rising {
+                    count: truth.losses - losses,
                     over: now.duration_since(at),
                 }),
             event_buffer,

@@ -157,6 +157,7 @@ fn worst() -> Facts {
         filters: Some(Err("it ignores the protocol".to_owned())),
         daemon: Some(Daemon {
             events_lost: 1,
+            losses: 1,
             losing_events: None,
             event_buffer: 1,
             config: "/etc/tracklight/tracklight.toml".into(),

@@ -153,9 +153,11 @@ pub enum Walk {
 /// What only a daemon knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Daemon {
-    /// Events lost since the start.
+    /// Events lost since the start, as far as the kernel counts them.
     pub events_lost: u64,
-    /// Events lost recently.
+    /// How often events were lost since the start, whether or not they could be counted.
+    pub losses: u64,
+    /// How often lately.
     pub losing_events: Option<Rising>,
     /// Bytes of the buffer for events that the configuration asks for.
     pub event_buffer: u64,

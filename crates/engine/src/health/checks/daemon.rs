@@ -60,25 +60,27 @@ fn events_lost(facts: &Facts) -> Option<Vec<Finding>> {
     let losing = daemon.losing_events.filter(|losing| losing.count > 0);
     let (severity, title) = match losing {
         Some(_) => (Severity::Warning, "Events are being lost"),
-        None if daemon.events_lost > 0 => (Severity::Notice, "Events were lost"),
+        None if daemon.losses > 0 => (Severity::Notice, "Events were lost"),
         None => return fine(),
     };
-    let mut evidence = format!(
-        "{} events since the daemon's start did not fit into the kernel's buffer",
-        grouped(daemon.events_lost)
-    );
+    let (times, events) = (grouped(daemon.losses), grouped(daemon.events_lost));
+    let mut evidence = format!("Losses since the daemon's start: {times}");
     if let Some(losing) = losing {
+        let over = losing.over.as_secs_f64();
+        let recent = grouped(losing.count);
         evidence.push_str(&format!(
-            ", {} of them within the last {:.0} seconds",
-            grouped(losing.count),
-            losing.over.as_secs_f64()
+            ", {recent} of them within the last {over:.0} seconds"
         ));
     }
-    evidence.push('.');
+    evidence.push_str(&match daemon.events_lost {
+        0 => ". How many events they were is not known.".to_owned(),
+        _ => format!(". {events} events did not fit into the kernel's buffer."),
+    });
     one(Some(
         Finding::new(EVENTS_LOST.code, severity, title)
             .evidence(evidence)
             .value("lost", daemon.events_lost)
+            .value("losses", daemon.losses)
             .value("event_buffer_bytes", daemon.event_buffer)
             .consequence(
                 "The table was read anew after each loss and is right; connections that lived in between were not \
@@ -226,6 +228,7 @@ mod tests {
     fn daemon(change: impl FnOnce(&mut Daemon)) -> Facts {
         let mut daemon = Daemon {
             events_lost: 0,
+            losses: 0,
             losing_events: Some(Rising {
                 count: 0,
                 over: Duration::from_secs(60),
@@ -265,10 +268,12 @@ mod tests {
 
     #[test]
     fn lost_events_are_a_warning_while_they_are_being_lost() {
-        let lost = daemon(|daemon| daemon.events_lost = 1);
-        assert_eq!(severity(&EVENTS_LOST, &lost), Some(Some(Severity::Notice)));
+        let lost = daemon(|daemon| daemon.losses = 1);
+        let found = only(&EVENTS_LOST, &lost);
+        assert_eq!(found.severity, Severity::Notice);
+        assert!(found.evidence.ends_with("is not known."), "{found:?}");
         let losing = daemon(|daemon| {
-            daemon.events_lost = 7;
+            (daemon.losses, daemon.events_lost) = (3, 7);
             daemon.losing_events = Some(Rising {
                 count: 2,
                 over: Duration::from_secs(60),
@@ -276,10 +281,10 @@ mod tests {
         });
         let found = only(&EVENTS_LOST, &losing);
         assert_eq!(found.severity, Severity::Warning);
-        assert!(
-            found
-                .evidence
-                .contains("2 of them within the last 60 seconds")
+        assert_eq!(
+            found.evidence,
+            "Losses since the daemon's start: 3, 2 of them within the last 60 seconds. 7 events did not fit into \
+             the kernel's buffer."
         );
     }
 
@@ -287,7 +292,7 @@ mod tests {
     fn a_larger_buffer_is_advised_only_where_the_configuration_takes_it() {
         let steps = |event_buffer| {
             let facts = daemon(|daemon| {
-                daemon.events_lost = 1;
+                daemon.losses = 1;
                 daemon.event_buffer = event_buffer;
             });
             only(&EVENTS_LOST, &facts).remedy
