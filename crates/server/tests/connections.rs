@@ -574,3 +574,31 @@ async fn a_connection_can_be_expected_by_one_that_has_a_helper() {
     let list = daemon.get("/api/v1/expectations").await.json();
     assert_eq!(list["expectations"], json!([]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_and_history_have_the_shapes_that_are_described() {
+    use server::api::described::{HealthReport, Series};
+    let Some(daemon) = daemon() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let settings = engine::history::Settings::default();
+    let origin = engine::history::Origin::here();
+    let history = engine::history::History::open(folder.path(), &settings, origin).unwrap();
+    let live = std::sync::Arc::clone(&daemon.app.live);
+    let _follower = engine::history::Follower::of_live(&history, live).unwrap();
+    daemon.app.set_history(history);
+    fill(&daemon.client, 50).unwrap();
+    daemon.known(50).await;
+    let report = daemon.get("/api/v1/health").await;
+    serde_json::from_slice::<HealthReport>(&report.body).unwrap();
+    let began = std::time::Instant::now();
+    loop {
+        let series = daemon.get("/api/v1/history").await;
+        serde_json::from_slice::<Series>(&series.body).unwrap();
+        let points = series.json()["points"].as_array().unwrap().len();
+        if points > 2 {
+            return;
+        }
+        assert!(began.elapsed() < support::PATIENCE, "{}", series.text());
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}

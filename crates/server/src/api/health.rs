@@ -9,6 +9,7 @@ use engine::history::Ask;
 use serde_json::value::RawValue;
 use utoipa::IntoParams;
 
+use super::described::{HealthReport, Series};
 use super::error::{ErrorBody, Fault};
 use super::extract::{FromGiven, Given, Nothing, Params, Seer};
 use super::shape::raw;
@@ -18,7 +19,7 @@ use crate::app::App;
 /// looked at and found in order; what could not be seen. docs/health.md has all findings.
 #[utoipa::path(get, path = "/api/v1/health", tag = "daemon",
     responses(
-        (status = 200, description = "The last look, at most some minutes old", body = Object),
+        (status = 200, description = "The last look, at most some minutes old", body = HealthReport),
         (status = 400, description = "Parameters, of which there are none here", body = ErrorBody),
         (status = 503, description = "Too much is under way", body = ErrorBody),
     ))]
@@ -116,7 +117,7 @@ impl FromGiven for Wanted {
 /// counters. Where nothing is known there is no point. docs/history.md explains the members.
 #[utoipa::path(get, path = "/api/v1/history", tag = "table", params(HistoryParams),
     responses(
-        (status = 200, description = "Points, the oldest first", body = Object),
+        (status = 200, description = "Points, the oldest first", body = Series),
         (status = 400, description = "Wrong parameters", body = ErrorBody),
         (status = 404, description = "Nothing is recorded", body = ErrorBody),
         (status = 500, description = "What is recorded cannot be read", body = ErrorBody),

@@ -7,6 +7,7 @@ pub mod columns;
 pub mod connection;
 pub mod connections;
 pub mod deletions;
+pub mod described;
 pub mod edit;
 pub mod error;
 pub mod events;
@@ -90,6 +91,11 @@ pub fn routes() -> Router<Arc<App>> {
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(CompressionLayer::new())
+}
+
+/// The description of the API, OpenAPI 3.1, as it is at `/api/openapi.json`.
+pub fn description() -> serde_json::Value {
+    openapi::described(documented().get_openapi())
 }
 
 fn documented() -> OpenApiRouter<Arc<App>> {

@@ -79,7 +79,7 @@ async fn file_tag(request: Request, next: Next) -> Response {
 
 /// The description as JSON: what every answer may be is put to each, and members of answers that may be
 /// absent are never null.
-fn described(openapi: &OpenApi) -> Value {
+pub fn described(openapi: &OpenApi) -> Value {
     // The structs of the description always serialise.
     let mut value = serde_json::to_value(openapi).unwrap_or_default();
     if let Some(schemas) = value
