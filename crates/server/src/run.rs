@@ -10,8 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
+use axum::response::{IntoResponse, Response};
 use ctnetlink::Namespace;
 use engine::config::Server;
 use engine::health::Severity;
@@ -29,7 +28,7 @@ use crate::gate::{self, Gate, Tokens};
 use crate::listen::{self, Limits, Listeners, Tls};
 use crate::reload::reload;
 use crate::who::Role;
-use crate::{api, confine, metrics, notify};
+use crate::{api, confine, metrics, notify, page};
 
 /// What the daemon is started with.
 pub struct Options {
@@ -266,7 +265,7 @@ fn router(app: &Arc<App>, gate: &Arc<Gate>) -> Router {
     Router::new()
         .merge(api::routes())
         .merge(metrics::routes_with(findings))
-        .route("/", get(|| async { Redirect::to("/api/docs/") }))
+        .merge(page::routes())
         .with_state(Arc::clone(app))
         // The API bounds its own bodies, and says so in its own shape.
         .merge(gate::routes(Arc::clone(gate)).layer(DefaultBodyLimit::max(BODY)))
