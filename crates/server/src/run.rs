@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::Method;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use ctnetlink::Namespace;
@@ -276,9 +277,13 @@ fn router(app: &Arc<App>, gate: &Arc<Gate>) -> Router {
 
 /// Nobody waits for ever.
 async fn in_time(request: Request, next: Next) -> Response {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let answered = tokio::time::timeout(PATIENCE, next.run(request)).await;
     answered.unwrap_or_else(|_| {
-        let what = "there was no answer within a minute";
+        let what = match is_read {
+            true => "there was no answer within a minute",
+            false => "there was no answer within a minute: what was asked for may still be done",
+        };
         Fault::new("timed-out", what, "see the daemon's log and /api/v1/health").into_response()
     })
 }
