@@ -18,6 +18,8 @@ export interface View {
   /** Column to sort by; "" for the table's own order. */
   sort: string;
   reverse: boolean;
+  /** How many rows at most; 0 for all. */
+  limit: number;
   /** What groups are by, with commas. */
   by: string;
   /** Name of the connection in the drawer; "" for none. */
@@ -33,6 +35,7 @@ const USUAL: View = {
   q: "",
   sort: "rate",
   reverse: false,
+  limit: 0,
   by: "src",
   open: "",
   range: 3600,
@@ -53,6 +56,7 @@ function parse(search: string): View {
     q: text("q"),
     sort: text("sort"),
     reverse: given.get("reverse") === "1",
+    limit: Math.trunc(number("limit")),
     by: text("by"),
     open: text("open"),
     range: number("range"),
