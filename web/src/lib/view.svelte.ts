@@ -93,16 +93,5 @@ export function put(change: Partial<View>): void {
 
 addEventListener("popstate", () => Object.assign(view, parse(location.search)));
 
-/** The query with one more term; where it has an "or" outside of brackets, the rest goes into brackets. */
-export function withTerm(query: string, term: string): string {
-  const rest = query.trim();
-  if (rest === "") return term;
-  return `${/(^|[\s)])or([\s(]|$)|\|\|/i.test(rest) ? `(${rest})` : rest} and ${term}`;
-}
-
-/** A value as a query wants it: in quotes unless it is a plain word. */
-export function quoted(value: string | number): string {
-  const text = String(value);
-  if (/^[\w.:/+-]+$/.test(text)) return text;
-  return `"${text.replace(/(["\\])/g, "\\$1")}"`;
-}
+export { quoted } from "./quoted";
+export { withTerm, withoutTerm } from "./query/conjuncts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { and, andNot, protocolOf, stateOf, withProtocol, withState } from "./conjuncts";
+import { protocolOf, stateOf, withoutTerm, withProtocol, withState, withTerm } from "./conjuncts";
 
 test("a protocol and a state are read from what must hold", () => {
   expect(protocolOf("tcp and dport == 443")).toBe("tcp");
@@ -27,11 +27,11 @@ test("a state that the protocol does not have goes with the old protocol", () =>
 });
 
 test("a term is added once, outside of brackets and comments", () => {
-  expect(and("tcp", "nat")).toBe("tcp and nat");
-  expect(and("tcp and nat", "nat")).toBe("tcp and nat");
-  expect(and("tcp # only these", "nat")).toBe("tcp and nat");
-  expect(and("(tcp or udp)", "nat")).toBe("(tcp or udp) and nat");
-  expect(and("(tcp or udp) and local", "nat")).toBe("(tcp or udp) and local and nat");
-  expect(and("tcp or udp", "nat")).toBe("(tcp or udp) and nat");
-  expect(andNot("tcp", "src == 10.0.0.1")).toBe("tcp and not (src == 10.0.0.1)");
+  expect(withTerm("tcp", "nat")).toBe("tcp and nat");
+  expect(withTerm("tcp and nat", "nat")).toBe("tcp and nat");
+  expect(withTerm("tcp # only these", "nat")).toBe("tcp and nat");
+  expect(withTerm("(tcp or udp)", "nat")).toBe("(tcp or udp) and nat");
+  expect(withTerm("(tcp or udp) and local", "nat")).toBe("(tcp or udp) and local and nat");
+  expect(withTerm("tcp or udp", "nat")).toBe("(tcp or udp) and nat");
+  expect(withoutTerm("tcp", "src == 10.0.0.1")).toBe("tcp and not (src == 10.0.0.1)");
 });

@@ -94,17 +94,17 @@ export function withProtocol(query: string, protocol: string): string {
   const state = stateOf(changed);
   if (protocol !== "" && state !== "" && !(STATES[protocol] ?? []).includes(state)) changed = without(changed, stateIn);
   if (protocol === "") return changed;
-  return changed.trim() === "" ? protocol : and(changed, protocol);
+  return changed.trim() === "" ? protocol : withTerm(changed, protocol);
 }
 
 /** The query for another state, "" for any. */
 export function withState(query: string, state: string): string {
   const changed = without(query, stateIn);
-  return state === "" ? changed : and(changed, `state == ${state}`);
+  return state === "" ? changed : withTerm(changed, `state == ${state}`);
 }
 
 /** The query with one more term; the same where it has the term already. */
-export function and(query: string, term: string): string {
+export function withTerm(query: string, term: string): string {
   const plain = tokens(query)
     .filter((token) => token.kind !== "comment")
     .map((token) => token.text)
@@ -119,4 +119,4 @@ export function and(query: string, term: string): string {
 }
 
 /** The query without what a term selects. */
-export const andNot = (query: string, term: string): string => and(query, `not (${term})`);
+export const withoutTerm = (query: string, term: string): string => withTerm(query, `not (${term})`);
