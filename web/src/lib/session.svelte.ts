@@ -1,0 +1,29 @@
+/** Who is signed in. */
+import { Failure, api, call, type Schemas } from "./api";
+
+class Session {
+  who = $state.raw<Schemas["Session"] | undefined>();
+  /** Whether the session is known to be over. */
+  isOver = $state(false);
+
+  /** Whether buttons that change something are on; {@link whyNot} says why not. */
+  get mayChange(): boolean {
+    return this.who?.role === "operator";
+  }
+
+  async look(): Promise<void> {
+    try {
+      this.who = await call(api.GET("/api/v1/session"));
+      this.isOver = false;
+    } catch (failure) {
+      if (failure instanceof Failure && failure.status === 401) this.isOver = true;
+    }
+  }
+
+  async signOut(): Promise<void> {
+    await call(api.DELETE("/api/v1/session"));
+    location.assign("/signin");
+  }
+}
+
+export const session = new Session();
