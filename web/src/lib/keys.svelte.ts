@@ -1,4 +1,5 @@
 /** Keys of the whole page. A part adds those that it answers to while it is shown. */
+import { untrack } from "svelte";
 import type { Text } from "../i18n/index.svelte";
 
 export interface Key {
@@ -15,12 +16,15 @@ const shown = $state({ number: 0 });
 /** Answers to keys until the returned function is called: made for `$effect`. */
 export function keys(own: readonly Key[]): () => void {
   all = [...all, ...own];
-  shown.number += 1;
+  changed();
   return () => {
     all = all.filter((key) => !own.includes(key));
-    shown.number += 1;
+    changed();
   };
 }
+
+// An effect that adds keys does not depend on those of others.
+const changed = (): void => untrack(() => void (shown.number += 1));
 
 /** All keys that do something now. */
 export function allKeys(): readonly Key[] {
@@ -34,11 +38,13 @@ function isTyping(event: KeyboardEvent): boolean {
   return at instanceof HTMLElement && (at.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(at.tagName));
 }
 
+const isPressed = (at: EventTarget | null): boolean => at instanceof Element && at.matches("button, a[href], summary");
+
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
   if (isTyping(event) && event.key !== "Escape") return;
-  // A button that has the focus answers to the space bar itself.
-  if ((event.key === " " || event.key === "Enter") && event.target instanceof HTMLButtonElement) return;
+  // A button that has the focus answers to the space bar itself, a link to Enter.
+  if ((event.key === " " || event.key === "Enter") && isPressed(event.target)) return;
   const found = all.findLast((key) => key.key === event.key);
   if (found === undefined) return;
   event.preventDefault();
