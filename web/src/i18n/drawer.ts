@@ -1,3 +1,3 @@
 import type { Part } from "./index.svelte";
 
-export const drawer = {} as const satisfies Part;
+export const drawer = { "drawer.copy.failed": { en: "The browser did not let it be copied", it: "Il browser non ha permesso di copiare" } } as const satisfies Part;
