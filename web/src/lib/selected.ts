@@ -4,7 +4,7 @@
  * A name begins with the kernel's id of the entry. That is a hash of 32 bits, so in a large table another entry
  * may have it too: such strangers are looked for, and left out by their tuples.
  */
-import { api, call, type Connection } from "./api";
+import { api, call, type Connection, type Schemas } from "./api";
 import { asExactQuery } from "./conntrack";
 
 /** Queries in an address stay short enough for every proxy. */
@@ -23,7 +23,8 @@ export async function byNames(names: readonly string[], signal: AbortSignal): Pr
   for (let at = 0; at < names.length; at += AT_ONCE) {
     const query = byIds(names.slice(at, at + AT_ONCE));
     const params = { query: { query, limit: 1000 } };
-    const page = await call(api.GET("/api/v1/connections", { params, signal }));
+    // As JSON; the same address has CSV too, which the description cannot tell apart.
+    const page = (await call(api.GET("/api/v1/connections", { params, signal }))) as Schemas["Page"];
     const rows = page.connections as Connection[];
     strangers.push(...rows.filter((row) => !wanted.has(row.name)));
   }
