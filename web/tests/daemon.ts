@@ -8,6 +8,8 @@ import { join, resolve } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 
 const PROGRAM = resolve(process.env["TRACKLIGHT"] ?? "../target/debug/tracklight");
+/** A folder with the built page, in place of the one in the program. */
+const PAGE = process.env["TRACKLIGHT_PAGE"];
 const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 /** How long something may take before a test fails. */
 export const PATIENCE = 30_000;
@@ -27,6 +29,7 @@ export class Daemon {
   #process: ChildProcess | undefined;
   #browser: Browser | undefined;
   #said = "";
+  #words: readonly string[] = [];
   url = "";
 
   /** Starts the daemon and the browser. `flags` go to `tracklight demo serve`. */
@@ -34,7 +37,8 @@ export class Daemon {
     const daemon = new Daemon();
     const port = await freePort();
     daemon.url = `http://127.0.0.1:${port}`;
-    daemon.run(["demo", "serve", "--state", daemon.#folder, "--listen", `127.0.0.1:${port}`, ...flags]);
+    daemon.#words = ["demo", "serve", "--state", daemon.#folder, "--listen", `127.0.0.1:${port}`, ...flags];
+    daemon.run(daemon.#words);
     await daemon.answers();
     daemon.#browser = await chromium.launch({
       executablePath: CHROMIUM,
@@ -89,7 +93,15 @@ export class Daemon {
   /** A browser without a session. Errors of the page fail the test: see {@link problems}. */
   async context(options: Parameters<Browser["newContext"]>[0] = {}): Promise<BrowserContext> {
     if (this.#browser === undefined) throw new Error("there is no browser");
-    return this.#browser.newContext({ viewport: { width: 1440, height: 900 }, locale: "en-GB", ...options });
+    const context = await this.#browser.newContext({ viewport: { width: 1440, height: 900 }, locale: "en-GB", ...options });
+    if (PAGE !== undefined) {
+      const isFile = (url: URL): boolean => url.pathname === "/" || /^\/(assets\/|icon)/.test(url.pathname);
+      await context.route(isFile, (route) => {
+        const { pathname } = new URL(route.request().url());
+        return route.fulfill({ path: join(PAGE, pathname === "/" ? "index.html" : pathname) });
+      });
+    }
+    return context;
   }
 
   /** A page that is signed in by the form, with a token of a new name. */
@@ -104,13 +116,23 @@ export class Daemon {
     return page;
   }
 
-  async stop(): Promise<void> {
-    await this.#browser?.close();
+  /** Ends the daemon, as somebody who restarts it does; {@link back} starts it again. */
+  async gone(): Promise<void> {
     const child = this.#process;
     if (child !== undefined && child.exitCode === null) {
       child.kill("SIGTERM");
       await once(child, "exit");
     }
+  }
+
+  async back(): Promise<void> {
+    this.run(this.#words);
+    await this.answers();
+  }
+
+  async stop(): Promise<void> {
+    await this.#browser?.close();
+    await this.gone();
     rmSync(this.#folder, { recursive: true, force: true });
   }
 }

@@ -64,7 +64,7 @@ export const deletion = {
   "deletion.refused": { en: "refused by the kernel", it: "rifiutate dal kernel" },
   "deletion.lost": { en: "not known: the kernel's answer was lost", it: "esito ignoto: la risposta del kernel è andata persa" },
   "deletion.notTried": { en: "not tried", it: "non tentate" },
-  "deletion.of": { en: "of {count} named", it: "su {count} indicate" },
+  "deletion.of": { en: "Of the {count} that were named:", it: "Delle {count} indicate:" },
   "deletion.first": { en: "Why the first was not:", it: "Perché la prima no:" },
   "deletion.endedBy": { en: "It ended early:", it: "Interrotta prima della fine:" },
   "deletion.undo": { en: "Undo", it: "Ripristina" },

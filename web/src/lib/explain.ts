@@ -112,7 +112,7 @@ export function story(known: Schemas["Known"], age: string | undefined): string[
   const seen = named(path.seen_as, row.reply.dst, row.names);
   const values = {
     opener: named(path.opener, row.orig.src, row.names),
-    addressed: named(path.addressed, row.orig.dst, row.names) + (row.service === undefined ? "" : `, ${row.service}`),
+    addressed: named(path.addressed, row.orig.dst, row.names) + (row.service === undefined ? "" : ` (${row.service})`),
     protocol: protocolOf(row),
   };
   const told = [
