@@ -109,6 +109,13 @@ export class Daemon {
     const context = await this.context(options);
     const page = await context.newPage();
     watch(page);
+    if (PAGE !== undefined) {
+      // The form leads on to the program's own page.
+      const headers = { origin: this.url };
+      await context.request.post(`${this.url}/api/v1/session`, { headers, data: { token: this.token(name, role) } });
+      await page.goto(this.url);
+      return page;
+    }
     await page.goto(`${this.url}/signin`);
     await page.getByLabel("Token").fill(this.token(name, role));
     await page.getByRole("button", { name: "Sign in" }).click();
@@ -147,6 +154,8 @@ function watch(page: Page): void {
     if (message.type() === "error") problems.push(message.text());
   });
   page.on("request", (request) => {
+    // What an empty page opens is what the test asked for.
+    if (page.url() === "about:blank") return;
     const url = new URL(request.url());
     if (url.origin !== new URL(page.url()).origin && url.protocol.startsWith("http")) problems.push(`it asked ${url}`);
   });

@@ -17,6 +17,8 @@ export class Failure extends Error {
   readonly offset: number | undefined;
   readonly length: number | undefined;
   readonly expected: readonly string[] | undefined;
+  /** With `count-differs`: how many connections there are now. */
+  readonly connections: number | undefined;
   readonly status: number;
 
   constructor(body: Schemas["ErrorBody"], status: number) {
@@ -28,6 +30,7 @@ export class Failure extends Error {
     this.offset = body.offset;
     this.length = body.length;
     this.expected = body.expected;
+    this.connections = body.connections;
     this.status = status;
   }
 }

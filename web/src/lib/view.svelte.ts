@@ -5,8 +5,9 @@
  * key of a query that is being typed, replaces the present one (`put`).
  */
 
-export const TABS = ["connections", "groups", "events", "expectations", "statistics", "health"] as const;
-export type Tab = (typeof TABS)[number];
+import { TABS, type Tab } from "./tabs";
+
+export { TABS, type Tab };
 
 /** Seconds of the chart, 0 for a range that was dragged (`from`, `until`). */
 export const RANGES = [900, 3600, 21_600, 86_400, 604_800, 2_592_000, 31_536_000] as const;

@@ -40,7 +40,7 @@ pub struct ConfirmRequest {
 
 /// Shows what would be deleted: how many, whose, some of them. Nothing is deleted yet; the answer's `id` is
 /// good for five minutes, and for whoever asked.
-#[utoipa::path(post, path = "/api/v1/deletions", tag = "deletions", request_body = DeletionRequest,
+#[utoipa::path(post, path = "/api/v1/deletions", operation_id = "create_deletion", tag = "deletions", request_body = DeletionRequest,
     responses(
         (status = 201, description = "What would be deleted", body = Deletion),
         (status = 400, description = "The body or the query is wrong", body = ErrorBody),
@@ -88,7 +88,7 @@ pub fn require_filter(query: &engine::Query, all: bool) -> Result<(), Failure> {
 }
 
 /// A deletion: what it would delete, or what came of it.
-#[utoipa::path(get, path = "/api/v1/deletions/{id}", tag = "deletions",
+#[utoipa::path(get, path = "/api/v1/deletions/{id}", operation_id = "deletion", tag = "deletions",
     params(("id" = String, Path, description = "Its id")),
     responses(
         (status = 200, description = "The deletion", body = Deletion),
@@ -106,7 +106,7 @@ pub async fn one(
 }
 
 /// Forgets a deletion that is not meant.
-#[utoipa::path(delete, path = "/api/v1/deletions/{id}", tag = "deletions",
+#[utoipa::path(delete, path = "/api/v1/deletions/{id}", operation_id = "forget_deletion", tag = "deletions",
     params(("id" = String, Path, description = "Its id")),
     responses(
         (status = 204, description = "It is forgotten; nothing was deleted by this"),

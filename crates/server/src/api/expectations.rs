@@ -66,7 +66,7 @@ pub struct Expected {
 }
 
 /// Connections that helpers expect, as the kernel has them now.
-#[utoipa::path(get, path = "/api/v1/expectations", tag = "table",
+#[utoipa::path(get, path = "/api/v1/expectations", operation_id = "expectations", tag = "table",
     responses(
         (status = 200, description = "What is expected", body = Expectations),
         (status = 400, description = "Parameters, of which there are none here", body = ErrorBody),
@@ -192,7 +192,7 @@ impl ExpectRequest {
 }
 
 /// Lets a connection be expected, as a helper does.
-#[utoipa::path(post, path = "/api/v1/expectations", tag = "table", request_body = ExpectRequest,
+#[utoipa::path(post, path = "/api/v1/expectations", operation_id = "expect", tag = "table", request_body = ExpectRequest,
     responses(
         (status = 204, description = "It is expected"),
         (status = 400, description = "The body is wrong", body = ErrorBody),
@@ -220,7 +220,7 @@ pub async fn create(
 }
 
 /// Forgets an expectation.
-#[utoipa::path(delete, path = "/api/v1/expectations/{id}", tag = "table",
+#[utoipa::path(delete, path = "/api/v1/expectations/{id}", operation_id = "forget_expectation", tag = "table",
     params(("id" = u32, Path, description = "Its id in the list")),
     responses(
         (status = 204, description = "It is forgotten"),

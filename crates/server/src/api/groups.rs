@@ -208,7 +208,7 @@ pub struct Sums {
 }
 
 /// Connections in groups, by whatever they have in common.
-#[utoipa::path(get, path = "/api/v1/groups", tag = "connections", params(GroupParams),
+#[utoipa::path(get, path = "/api/v1/groups", operation_id = "groups", tag = "connections", params(GroupParams),
     responses(
         (status = 200, description = "Groups", content(
             (Groups = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))),

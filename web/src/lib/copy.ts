@@ -1,0 +1,31 @@
+/** Puts a text into the clipboard, and says so. */
+import { t } from "../i18n/index.svelte";
+import { toasts } from "./toasts.svelte";
+
+export async function copy(text: string): Promise<void> {
+  toasts.say((await put(text)) ? t("shell.copied") : t("drawer.copy.failed"));
+}
+
+async function put(text: string): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    // Browsers have no clipboard for pages by plain HTTP from other machines, where routers' pages often are.
+    return putByHand(text);
+  }
+}
+
+function putByHand(text: string): boolean {
+  const before = document.activeElement;
+  const area = document.createElement("textarea");
+  area.value = text;
+  area.readOnly = true;
+  area.style.cssText = "position: fixed; opacity: 0";
+  document.body.append(area);
+  area.select();
+  const isDone = document.execCommand("copy");
+  area.remove();
+  if (before instanceof HTMLElement) before.focus();
+  return isDone;
+}
