@@ -104,7 +104,10 @@ mod tests {
         }
         let holds = |secret: &str| sessions.find(secret, &tokens).unwrap().is_some();
         let (one, first) = (begin("one"), begin("many"));
-        let last = (0..1_500).map(|_| begin("many")).last().unwrap();
+        let mut last = String::new();
+        for _ in 0..1_500 {
+            last = begin("many");
+        }
         assert!(holds(&one) && holds(&last) && !holds(&first));
         assert_eq!(sessions.0.lock().unwrap().len(), 1 + MOST_OF_ONE);
     }
