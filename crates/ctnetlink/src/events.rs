@@ -333,7 +333,7 @@ impl Content {
     /// What it counts in the queue: even a loss is waited for.
     const fn weight(&self) -> usize {
         match self {
-            Self::Messages(bytes) => bytes.len() + 1,
+            Self::Messages(bytes) => bytes.capacity() + 1,
             Self::Overrun { .. } => 1,
         }
     }
@@ -399,8 +399,10 @@ fn receive_all(
         if is_stopped && batch.is_empty() && end != Received::Overrun {
             return Ok(());
         }
+        // What waits is memory: under light load most of the room for a batch is not used.
+        batch.shrink_to_fit();
         // First what was lost: no event that followed a loss may be read before it is told.
-        let lost = losses.since(socket, end == Received::Overrun);
+        let lost = losses.since(socket, end == Received::Overrun, receiver.take_too_long());
         // What was lost after the buffer had been found empty had filled it again.
         let emptied = (end == Received::Timeout && lost.is_none()).then_some(began);
         let is_told = !batch.is_empty() || (is_behind && emptied.is_some());
@@ -441,12 +443,14 @@ impl Losses {
         }
     }
 
-    fn since(&mut self, socket: &Socket, announced: bool) -> Option<Content> {
+    /// `too_long`: how many could not be taken for their length.
+    fn since(&mut self, socket: &Socket, announced: bool, too_long: u32) -> Option<Content> {
         let (Some(told), Some(now)) = (self.told, socket.dropped()) else {
-            return announced.then_some(Content::Overrun { lost: None });
+            let lost = (!announced).then_some(too_long);
+            return (announced || too_long > 0).then_some(Content::Overrun { lost });
         };
         self.told = Some(now);
-        let lost = now.wrapping_sub(told);
+        let lost = now.wrapping_sub(told).saturating_add(too_long);
         (lost > 0).then_some(Content::Overrun { lost: Some(lost) })
     }
 }

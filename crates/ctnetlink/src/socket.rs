@@ -233,15 +233,25 @@ impl AsFd for Socket {
 /// Receives many small datagrams with one system call.
 pub(crate) struct BatchReceiver {
     buffers: Box<[[MaybeUninit<u8>; EVENT]; BATCH]>,
+    /// Datagrams that did not fit since somebody asked.
+    too_long: u32,
 }
 
 impl BatchReceiver {
     pub(crate) fn new() -> Self {
         let buffers: Vec<[MaybeUninit<u8>; EVENT]> = vec![[MaybeUninit::uninit(); EVENT]; BATCH];
         match buffers.into_boxed_slice().try_into() {
-            Ok(buffers) => Self { buffers },
+            Ok(buffers) => Self {
+                buffers,
+                too_long: 0,
+            },
             Err(_) => unreachable!("the vector has BATCH elements"),
         }
+    }
+
+    /// How many datagrams were longer than an event may be, since this was asked last. Nothing is known of them.
+    pub(crate) fn take_too_long(&mut self) -> u32 {
+        std::mem::take(&mut self.too_long)
     }
 
     /// Appends what is there now to `out`, each datagram padded to netlink's alignment, so that
@@ -286,10 +296,8 @@ impl BatchReceiver {
             }
             let length = (header.msg_len as usize).min(EVENT);
             if header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    format!("an event is longer than {EVENT} bytes"),
-                ));
+                self.too_long += 1;
+                continue;
             }
             // SAFETY: the kernel has written `length` bytes into this buffer.
             let datagram =

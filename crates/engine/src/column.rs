@@ -220,7 +220,13 @@ impl Column {
             // A file may hold any name.
             Self::Helper => {
                 let name = entry.helper.as_deref().unwrap_or_default().chars();
-                let shown = name.map(|c| if c.is_control() { '?' } else { c });
+                let shown = name.map(|c| {
+                    if crate::printable::is_unseen(c) {
+                        '?'
+                    } else {
+                        c
+                    }
+                });
                 push_str(out, &shown.collect::<String>());
             }
             Self::Labels => {

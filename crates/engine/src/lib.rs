@@ -15,6 +15,7 @@ pub mod names;
 pub mod naming;
 pub mod netdata;
 mod once;
+pub mod printable;
 pub mod render;
 pub mod restore;
 pub mod saved;

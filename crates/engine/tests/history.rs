@@ -317,6 +317,34 @@ fn a_damaged_file_is_kept_aside_and_a_new_one_begun() {
 }
 
 #[test]
+fn a_file_that_is_cut_to_nothing_while_it_is_open_is_noticed_and_a_new_one_begun() {
+    let folder = folder();
+    let path = history::path(folder.path());
+    let history = open(folder.path());
+    write_all(&history, 0..20);
+    std::fs::File::create(&path).unwrap();
+    // Whoever reads meanwhile takes nothing away.
+    let asked = history::series(&path, &Settings::default(), &ask());
+    assert_eq!(asked.unwrap_err().code, "no-history");
+    write_all(&history, 20..40);
+    let status = history.status();
+    assert_eq!(status.trouble, None);
+    let aside = status.set_aside.expect("it is told");
+    assert!(aside.reason.contains("cut to nothing"), "{}", aside.reason);
+    drop(history);
+    assert_eq!(seconds(&read(folder.path())), Vec::from_iter(20..40));
+    // Its log alone.
+    let history = open(folder.path());
+    write_all(&history, 40..50);
+    std::fs::remove_file(folder.path().join("history.sqlite-wal")).unwrap();
+    write_all(&history, 50..60);
+    assert!(history.status().set_aside.is_some());
+    drop(history);
+    let rest = seconds(&read(folder.path()));
+    assert_eq!(rest, Vec::from_iter(50..60));
+}
+
+#[test]
 fn no_more_than_three_damaged_files_are_kept() {
     let folder = folder();
     for number in 0..5 {

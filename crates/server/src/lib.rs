@@ -8,6 +8,7 @@ pub mod gate;
 pub mod listen;
 pub mod metrics;
 pub mod notify;
+pub mod page;
 mod reload;
 mod run;
 pub mod watch;

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::Method;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
+use axum::response::{IntoResponse, Response};
 use ctnetlink::Namespace;
 use engine::config::Server;
 use engine::health::Severity;
@@ -29,7 +29,7 @@ use crate::gate::{self, Gate, Tokens};
 use crate::listen::{self, Limits, Listeners, Tls};
 use crate::reload::reload;
 use crate::who::Role;
-use crate::{api, confine, metrics, notify};
+use crate::{api, confine, metrics, notify, page};
 
 /// What the daemon is started with.
 pub struct Options {
@@ -266,7 +266,7 @@ fn router(app: &Arc<App>, gate: &Arc<Gate>) -> Router {
     Router::new()
         .merge(api::routes())
         .merge(metrics::routes_with(findings))
-        .route("/", get(|| async { Redirect::to("/api/docs/") }))
+        .merge(page::routes())
         .with_state(Arc::clone(app))
         // The API bounds its own bodies, and says so in its own shape.
         .merge(gate::routes(Arc::clone(gate)).layer(DefaultBodyLimit::max(BODY)))
@@ -277,9 +277,13 @@ fn router(app: &Arc<App>, gate: &Arc<Gate>) -> Router {
 
 /// Nobody waits for ever.
 async fn in_time(request: Request, next: Next) -> Response {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let answered = tokio::time::timeout(PATIENCE, next.run(request)).await;
     answered.unwrap_or_else(|_| {
-        let what = "there was no answer within a minute";
+        let what = match is_read {
+            true => "there was no answer within a minute",
+            false => "there was no answer within a minute: what was asked for may still be done",
+        };
         Fault::new("timed-out", what, "see the daemon's log and /api/v1/health").into_response()
     })
 }

@@ -10,6 +10,7 @@ use ctnetlink::CpuStats;
 use engine::health::{
     Ask, Contents, Count, Counters, Daemon, Earlier, Facts, Report, Rising, Usage, gather,
 };
+use engine::live::Truth;
 use engine::{Failure, Query, Way, actions, health, history};
 
 use crate::app::App;
@@ -20,6 +21,10 @@ const EVERY: Duration = Duration::from_secs(30);
 const SHARE: u32 = 100;
 /// How often the entries are counted between looks: for the trend.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
+/// How many entries more or less, beside a twentieth of them, the last look is still taken for.
+const ALIKE: u64 = 100;
+/// A look that is due may take a twentieth of the time.
+const DUE_SHARE: u32 = 20;
 /// For how long counts are kept.
 const COUNTS_KEPT: Duration = Duration::from_secs(1_800);
 
@@ -92,55 +97,59 @@ impl Watch {
                 }),
             });
         }
-        let losses_before = before.losses.replace((truth.losses, now));
-        let recorded = app.history().map(|history| history.status());
-        facts.daemon = Some(Daemon {
-            events_lost: truth.events_lost,
-            losses: truth.losses,
-            losing_events: losses_before
-                .filter(|(losses, _)| *losses < truth.losses)
-                .map(|(losses, at)| Rising {
-                    count: truth.losses - losses,
-                    over: now.duration_since(at),
-                }),
-            event_buffer,
-            config: app.file(),
-            state: folder(app, recorded.as_ref()),
-            is_complete: truth.complete,
-            troubles: app.live.troubles(),
-            history: recorded.as_ref().and_then(unrecorded),
-            set_aside: recorded
-                .and_then(|status| status.damaged.last().cloned())
-                .map(|kept| kept.display().to_string()),
-            names: app.naming().addresses.trouble(),
-        });
+        let losing = before.losing(&truth, now);
+        before.losses = Some((truth.losses, now));
+        facts.daemon = Some(of_daemon(app, &truth, losing));
         self.judge(&facts);
         before.facts = Some(facts);
         Ok(began.elapsed())
     }
 
-    /// Counts the entries, which costs next to nothing, and judges the last look anew with it.
-    pub fn count(&self, app: &App) -> Result<(), Failure> {
+    /// Counts the entries, which costs next to nothing, and judges the last look anew with it and with what the
+    /// daemon knows of itself. Gives whether the last look is of another table by now: a look is due.
+    pub fn count(&self, app: &App) -> Result<bool, Failure> {
         let usage = actions::usage(app.live.client())?;
         let Some(entries) = usage.entries else {
-            return Ok(());
+            return Ok(false);
         };
-        self.note(Instant::now(), entries.into(), usage.max_entries);
-        Ok(())
+        let truth = app.live.truth();
+        {
+            let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+            let losing = before.losing(&truth, Instant::now());
+            if let Some(facts) = &mut before.facts {
+                let known = facts
+                    .daemon
+                    .as_ref()
+                    .and_then(|daemon| daemon.losing_events);
+                facts.daemon = Some(of_daemon(app, &truth, losing.or(known)));
+            }
+        }
+        Ok(self.note(Instant::now(), entries.into(), usage.max_entries))
     }
 
-    fn note(&self, at: Instant, entries: u64, limit: Option<u32>) {
+    fn note(&self, at: Instant, entries: u64, limit: Option<u32>) -> bool {
         let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
         let counts = before.note(at, entries);
-        if let Some(facts) = &mut before.facts {
-            let limit = limit.map(u64::from);
-            facts.usage = Some(Usage {
-                entries,
-                limit: limit.or(facts.usage.and_then(|usage| usage.limit)),
-            });
-            facts.counts = counts;
+        let Some(facts) = &mut before.facts else {
+            return false;
+        };
+        let limit = limit.map(u64::from);
+        facts.usage = Some(Usage {
+            entries,
+            limit: limit.or(facts.usage.and_then(|usage| usage.limit)),
+        });
+        facts.counts = counts;
+        let seen = facts.contents.as_ref().map(|contents| contents.entries());
+        let is_other = seen.is_some_and(|seen| seen.abs_diff(entries) > ALIKE + seen / 20);
+        if is_other {
+            // Who held the table then says nothing of who holds it now.
+            let contents = facts.contents.take();
+            self.judge(facts);
+            facts.contents = contents;
+        } else {
             self.judge(facts);
         }
+        is_other
     }
 
     fn judge(&self, facts: &Facts) {
@@ -150,6 +159,19 @@ impl Watch {
 }
 
 impl Before {
+    /// How often events were lost since the last look; `None` for never.
+    fn losing(&self, truth: &Truth, now: Instant) -> Option<Rising> {
+        let (losses, at) = self.losses?;
+        let count = truth
+            .losses
+            .checked_sub(losses)
+            .filter(|count| *count > 0)?;
+        Some(Rising {
+            count,
+            over: now.duration_since(at),
+        })
+    }
+
     /// Keeps a count, and gives all that are young enough, the oldest first.
     fn note(&mut self, at: Instant, entries: u64) -> Vec<Count> {
         self.counts.push_back(Count { at, entries });
@@ -158,6 +180,26 @@ impl Before {
             self.counts.pop_front();
         }
         self.counts.iter().copied().collect()
+    }
+}
+
+/// What the daemon knows of itself.
+fn of_daemon(app: &App, truth: &Truth, losing_events: Option<Rising>) -> Daemon {
+    let recorded = app.history().map(|history| history.status());
+    Daemon {
+        events_lost: truth.events_lost,
+        losses: truth.losses,
+        losing_events,
+        event_buffer: app.settings().config.live.event_buffer as u64,
+        config: app.file(),
+        state: folder(app, recorded.as_ref()),
+        is_complete: truth.complete,
+        troubles: app.live.troubles(),
+        history: recorded.as_ref().and_then(unrecorded),
+        set_aside: recorded
+            .and_then(|status| status.damaged.last().cloned())
+            .map(|kept| kept.display().to_string()),
+        names: app.naming().addresses.trouble(),
     }
 }
 
@@ -208,15 +250,15 @@ pub async fn watch(app: Arc<App>) {
             // It has told why.
             Err(_) => EVERY,
         };
-        count_for(&app, EVERY.max(took * SHARE)).await;
+        count_for(&app, EVERY.max(took * SHARE), took * DUE_SHARE).await;
     }
 }
 
-/// Waits, and counts meanwhile.
-async fn count_for(app: &Arc<App>, wait: Duration) {
-    let next = Instant::now() + wait;
+/// Waits for the next look, and counts meanwhile; less long if the last one is of another table by now.
+async fn count_for(app: &Arc<App>, wait: Duration, at_least: Duration) {
+    let began = Instant::now();
     loop {
-        let left = next.saturating_duration_since(Instant::now());
+        let left = wait.saturating_sub(began.elapsed());
         tokio::time::sleep(left.min(COUNT_EVERY)).await;
         if left <= COUNT_EVERY {
             return;
@@ -224,7 +266,10 @@ async fn count_for(app: &Arc<App>, wait: Duration) {
         let counted = Arc::clone(app);
         let count = tokio::task::spawn_blocking(move || counted.watch.count(&counted));
         // A kernel that does not answer is told by the next look.
-        let _ = count.await;
+        let is_due = matches!(count.await, Ok(Ok(true)));
+        if is_due && began.elapsed() >= at_least {
+            return;
+        }
     }
 }
 
@@ -256,5 +301,39 @@ mod tests {
         assert!(found.abs_diff(expected) < 20, "{found} {expected}");
         let kept = watch.before.lock().unwrap().counts.len();
         assert_eq!(kept, 361, "half an hour");
+    }
+
+    #[test]
+    fn who_held_another_table_is_not_told_of_this_one() {
+        let watch = Watch::default();
+        let mut contents = Contents::default();
+        let host = std::net::IpAddr::from([192, 0, 2, 1]);
+        let tuple = |port| ctnetlink::Tuple::ports(ctnetlink::Protocol::UDP, host, port, host, 53);
+        for port in 0..300 {
+            let mut entry = ctnetlink::Entry::new(tuple(port), tuple(port).mirror());
+            entry.status = Some(ctnetlink::Status::ASSURED);
+            contents.add(&entry);
+        }
+        watch.before.lock().unwrap().facts = Some(Facts {
+            contents: Some(contents),
+            ..Facts::default()
+        });
+        let told = || {
+            let report = watch.report().unwrap();
+            let mut looked = report.looked_at.iter();
+            let of_it = looked.find(|looked| looked.code == "little-to-evict");
+            of_it.unwrap().verdict
+        };
+        assert!(!watch.note(Instant::now(), 310, Some(350)));
+        assert_eq!(
+            told(),
+            health::Verdict::Found,
+            "nearly full of assured ones"
+        );
+        assert!(
+            watch.note(Instant::now(), 90_000, Some(100_000)),
+            "a look is due"
+        );
+        assert_eq!(told(), health::Verdict::Unknown);
     }
 }

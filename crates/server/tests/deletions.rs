@@ -399,6 +399,14 @@ async fn every_change_is_in_the_audit_log_with_who_made_it_and_how_many() {
         "dst": "192.0.2.1", "dport": 53,
     });
     daemon.post("/api/connections/delete", &gone).await;
+    let made = json!({
+        "protocol": "udp", "src": "10.9.0.7", "sport": 7, "dst": "192.0.2.1", "dport": 53, "timeout": 60,
+    });
+    let made = daemon.post("/api/v1/connections", &made).await.json();
+    let name = made["connection"]["name"].as_str().unwrap();
+    let path = format!("/api/v1/connections/{name}");
+    let deleted = daemon.ask(Method::DELETE, &path, &json!({})).await;
+    assert_eq!(deleted.status, 200);
     let file = std::fs::read_dir(folder.path())
         .unwrap()
         .next()
@@ -418,7 +426,9 @@ async fn every_change_is_in_the_audit_log_with_who_made_it_and_how_many() {
         [
             ["delete"; 2],
             ["contract-delete"; 2],
-            ["contract-delete"; 2]
+            ["contract-delete"; 2],
+            ["create"; 2],
+            ["delete"; 2]
         ]
         .concat(),
         "{text}"
@@ -441,6 +451,9 @@ async fn every_change_is_in_the_audit_log_with_who_made_it_and_how_many() {
         (&lines[4]["details"], &lines[5]["result"]),
         (&gone, &json!("not-found"))
     );
+    // It can be known which one it was, when it is gone.
+    assert_eq!(lines[8]["details"]["connection"]["src"], "10.9.0.7");
+    assert_eq!(lines[8]["details"]["force"], false);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,6 +19,8 @@ export interface View {
   /** Column to sort by; "" for the table's own order. */
   sort: string;
   reverse: boolean;
+  /** How many rows at most; 0 for all. */
+  limit: number;
   /** What groups are by, with commas. */
   by: string;
   /** Name of the connection in the drawer; "" for none. */
@@ -34,6 +36,7 @@ const USUAL: View = {
   q: "",
   sort: "rate",
   reverse: false,
+  limit: 0,
   by: "src",
   open: "",
   range: 3600,
@@ -54,6 +57,7 @@ function parse(search: string): View {
     q: text("q"),
     sort: text("sort"),
     reverse: given.get("reverse") === "1",
+    limit: Math.trunc(number("limit")),
     by: text("by"),
     open: text("open"),
     range: number("range"),
@@ -90,16 +94,5 @@ export function put(change: Partial<View>): void {
 
 addEventListener("popstate", () => Object.assign(view, parse(location.search)));
 
-/** The query with one more term; where it has an "or" outside of brackets, the rest goes into brackets. */
-export function withTerm(query: string, term: string): string {
-  const rest = query.trim();
-  if (rest === "") return term;
-  return `${/(^|[\s)])or([\s(]|$)|\|\|/i.test(rest) ? `(${rest})` : rest} and ${term}`;
-}
-
-/** A value as a query wants it: in quotes unless it is a plain word. */
-export function quoted(value: string | number): string {
-  const text = String(value);
-  if (/^[\w.:/+-]+$/.test(text)) return text;
-  return `"${text.replace(/(["\\])/g, "\\$1")}"`;
-}
+export { quoted } from "./quoted";
+export { withTerm, withoutTerm } from "./query/conjuncts";

@@ -242,6 +242,11 @@ impl Contents {
         }
     }
 
+    /// How many entries were read.
+    pub const fn entries(&self) -> u64 {
+        self.entries
+    }
+
     /// Adds what another one has found, of other entries.
     pub fn merge(&mut self, other: Self) {
         self.entries += other.entries;

@@ -46,8 +46,9 @@ impl Follower {
     pub fn of_live(history: &Arc<History>, live: Arc<Live>) -> io::Result<Self> {
         Self::of(history, move || {
             let usage = actions::usage(live.client()).ok()?;
-            let taken_ns = live.truth().taken_ns;
-            let is_followed = taken_ns > 0 && live.troubles().is_empty();
+            let truth = live.truth();
+            let taken_ns = truth.taken_ns;
+            let is_followed = taken_ns > 0 && truth.complete;
             let cpus = live.client().cpu_stats().ok();
             Some(Seen {
                 connections: usage.entries?.into(),

@@ -31,6 +31,8 @@ impl<'a> Reader<'a> {
 
     fn try_open(path: &'a Path) -> Result<Self, Fault> {
         match path.metadata() {
+            // SQLite takes the log of an empty file away, also from a writer that has it open.
+            Ok(file) if file.len() == 0 => return Err(Fault::Other(nothing(path))),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(Fault::Other(nothing(path)));

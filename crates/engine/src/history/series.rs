@@ -80,7 +80,8 @@ pub(super) fn read(
     ask: &Ask,
     waiting: &[Sample],
 ) -> Result<Series, Failure> {
-    let width = resolve(ask, limits, crate::now() / 1_000_000_000)?;
+    let present = crate::now() / 1_000_000_000;
+    let width = resolve(ask, limits, present)?;
     let mut reader = Reader::open(path)?;
     let (width, rows) = kept(width, reader.finest(ask.from, ask.to)?);
     let from = ask.from - ask.from % width;
@@ -90,10 +91,16 @@ pub(super) fn read(
     let mut step = Some(rows);
     while let Some(now) = step {
         let begin = next.max(from);
-        reader.rows(now, begin, ask.to, |time, span| {
+        // A coarse row of a time that is not over was written by a clock that was ahead, or when the daemon ended:
+        // the finer ones have more.
+        let to = match now {
+            Step::Second => ask.to,
+            _ => ask.to.min(present.saturating_sub(now.seconds()) + 1),
+        };
+        reader.rows(now, begin, to, |time, span| {
             points.add(time, span);
         })?;
-        if let Some(last) = reader.last(now, ask.to)? {
+        if let Some(last) = reader.last(now, to)? {
             next = next.max(last + now.seconds());
         }
         step = now.finer();

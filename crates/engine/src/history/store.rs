@@ -31,7 +31,19 @@ pub(super) struct Store {
     limits: Limits,
     state: State,
     identity: Option<(u64, u64)>,
+    /// That of SQLite's log beside it, once something was written.
+    log: Option<(u64, u64)>,
     _lock: File,
+}
+
+/// What became of the file at its path.
+pub(super) enum Place {
+    /// It is there.
+    Same,
+    /// It was moved or removed.
+    Moved,
+    /// Something of it was taken away.
+    Damaged(&'static str),
 }
 
 /// What is remembered between transactions.
@@ -84,6 +96,7 @@ impl Store {
             limits,
             state,
             identity: identity(path),
+            log: None,
             _lock: lock,
         };
         store.set_origin(origin)?;
@@ -102,7 +115,11 @@ impl Store {
                 .try_for_each(|step| writing.trim(step, limits.rows(step), now))
         })?;
         self.give_back()
-            .map_err(|error| Fault::of(&error, &self.path))
+            .map_err(|error| Fault::of(&error, &self.path))?;
+        self.log = self
+            .log
+            .or_else(|| identity(&aside::with(&self.path, "-wal")));
+        Ok(())
     }
 
     /// Makes the file smaller, a little at a time, where fewer rows are kept than before.
@@ -131,9 +148,19 @@ impl Store {
         })
     }
 
-    /// Whether the file is still the one at its path.
-    pub(super) fn is_in_place(&self) -> bool {
-        identity(&self.path) == self.identity
+    /// Whether the file is still the one at its path, and whole as far as that shows from outside: what is in it is
+    /// in this process's memory as well, and would go on to look right.
+    pub(super) fn place(&self) -> Place {
+        if identity(&self.path) != self.identity {
+            return Place::Moved;
+        }
+        if self.path.metadata().is_ok_and(|file| file.len() == 0) {
+            return Place::Damaged("it was cut to nothing while it was open");
+        }
+        if self.log.is_some() && self.log != identity(&aside::with(&self.path, "-wal")) {
+            return Place::Damaged("its log was taken away while it was open");
+        }
+        Place::Same
     }
 
     /// What is wrong with the file, read as a whole, and not as this connection remembers it.

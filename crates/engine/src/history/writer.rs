@@ -16,7 +16,7 @@ use super::origin::Origin;
 use super::sample::Sample;
 use super::series::{self, Ask, Series};
 use super::step::Limits;
-use super::store::Store;
+use super::store::{Place, Store};
 use super::{FILE, Settings};
 use crate::failure::Failure;
 
@@ -334,8 +334,12 @@ fn attempt_once(
     work: &Work,
 ) -> Result<[u64; 4], Fault> {
     let now = crate::now() / 1_000_000_000;
-    // Somebody may have moved it away, which is a way to begin a new one.
-    *store = store.take().filter(Store::is_in_place);
+    match store.as_ref().map_or(Place::Same, Store::place) {
+        Place::Same => {}
+        // Somebody may have moved it away, which is a way to begin a new one.
+        Place::Moved => *store = None,
+        Place::Damaged(reason) => return Err(Fault::Damaged(reason.to_owned())),
+    }
     let open = match store {
         Some(open) => open,
         None => store.insert(Store::open(

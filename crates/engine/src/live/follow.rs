@@ -50,11 +50,12 @@ impl Shared {
         Ok(events)
     }
 
-    /// Whether the last reading was whole, nothing was lost since it began, and what is told is applied
-    /// within a second ([`LAG`]).
+    /// Whether the last reading was whole, the kernel tells of what happens, nothing was lost since it began, and
+    /// what is told is applied within a second ([`LAG`]).
     pub(super) fn is_complete(&self, status: &Status) -> bool {
         let mut heard = lock(&self.heard);
         status.is_whole
+            && status.events
             && status.turn == heard.turn
             && status.troubles().next().is_none()
             && heard.is_current(Instant::now())

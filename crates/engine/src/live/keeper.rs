@@ -46,6 +46,7 @@ pub(super) struct Status {
     pub(super) turn: u64,
     pub(super) accounting: bool,
     pub(super) timestamps: bool,
+    pub(super) events: bool,
     pub(super) limit: Option<u32>,
     pub(super) rates: Option<Rates>,
     /// How long the last reading took.
@@ -134,6 +135,7 @@ impl Shared {
 
     /// Reads the table until it is closed.
     pub(super) fn sample(&self) {
+        let mut spoiled = 0_u32;
         while !self.is_closed() {
             let began = Instant::now();
             lock(&self.wish).now = false;
@@ -145,7 +147,11 @@ impl Shared {
             self.look_for_namespace();
             self.readings.send_modify(|number| *number += 1);
             let took = began.elapsed();
-            self.rest(took, if failed { AGAIN.max(took) } else { took });
+            // Where readings are spoiled one after the other, as under a load that never lets the kernel's buffer be
+            // empty, more of them make nothing better.
+            spoiled = if self.is_spoiled() { spoiled + 1 } else { 0 };
+            let soon = soon(took, spoiled, self.interval(took));
+            self.rest(took, if failed { AGAIN.max(soon) } else { soon });
         }
     }
 
@@ -155,6 +161,7 @@ impl Shared {
         let switch = |name: &str| self.setting(name).is_some_and(|value| value.trim() != "0");
         let accounting = switch("nf_conntrack_acct");
         let timestamps = switch("nf_conntrack_timestamp");
+        let events = switch("nf_conntrack_events");
         let limit = self
             .setting("nf_conntrack_max")
             .and_then(|text| text.trim().parse().ok());
@@ -192,6 +199,7 @@ impl Shared {
         }
         status.accounting = accounting;
         status.timestamps = timestamps;
+        status.events = events;
         status.limit = limit;
         status.took = began.elapsed();
         drop(status);
@@ -200,6 +208,13 @@ impl Shared {
             self.ask_for_reading();
         }
         Ok(())
+    }
+
+    /// Whether the last reading was not whole, or something was lost since it began.
+    fn is_spoiled(&self) -> bool {
+        let turn = lock(&self.heard).turn;
+        let status = lock(&self.status);
+        !status.is_whole || status.turn != turn
     }
 
     /// Whether the namespace that is held open is still the one of its name.
@@ -286,6 +301,13 @@ impl Shared {
     pub(super) fn wake(&self) {
         self.wished.notify_all();
     }
+}
+
+/// How long to rest before a reading that is asked for, after so many that were spoiled in a row: at first as long
+/// as the last one took, in the end as long as the budget says.
+fn soon(took: Duration, spoiled: u32, usual: Duration) -> Duration {
+    took.saturating_mul(1 << spoiled.min(10))
+        .min(usual.max(took))
 }
 
 impl Status {

@@ -70,8 +70,13 @@ pub struct Truth {
     /// Why not by BPF: a code and a sentence.
     pub source_reason: Option<(&'static str, String)>,
     /// Whether the last reading was whole, nothing was lost since it began, and events are followed: what
-    /// happened until a second ago is in the table.
+    /// happened until a second ago is in the table, but for connections that are [`unheard`](Self::unheard).
     pub complete: bool,
+    /// Whether the kernel tells of births, changes and deaths (`nf_conntrack_events`).
+    pub events: bool,
+    /// Connections of which no event has told yet: the kernel may never tell that they change or end, as they
+    /// were born while nobody listened. They are as the last reading found them.
+    pub unheard: u64,
     /// Events that were lost since the start, as far as their number is known: the kernel could not
     /// hand them over, or they could not be read. What happened while there was no stream of events at all, nobody
     /// can count; [`losses`](Self::losses) has it.
@@ -305,6 +310,10 @@ impl Live {
     pub fn truth(&self) -> Truth {
         let status = self.status();
         let reading = self.shared.source.reading();
+        let (offloaded, unheard) = {
+            let store = self.store();
+            (store.counts.offloaded, store.counts.unheard)
+        };
         Truth {
             taken_ns: status.taken_ns,
             source: reading.by,
@@ -314,7 +323,9 @@ impl Live {
             losses: self.shared.losses.load(Ordering::Relaxed),
             accounting: status.accounting,
             timestamps: status.timestamps,
-            offloaded: self.store().counts.offloaded,
+            events: status.events,
+            unheard,
+            offloaded,
         }
     }
 

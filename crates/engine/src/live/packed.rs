@@ -64,6 +64,8 @@ pub(super) struct Packed {
     pub(super) seen: u16,
     /// What events have told of it in that reading.
     pub(super) told: u8,
+    /// Whether an event has ever told of it: of one that was born while nobody listened, none ever may.
+    pub(super) is_heard: bool,
     zone: u16,
     protocol: u8,
     state: u8,

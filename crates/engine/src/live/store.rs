@@ -66,6 +66,8 @@ pub(super) struct Counts {
     pub(super) unreplied: u64,
     pub(super) nat: u64,
     pub(super) offloaded: u64,
+    /// Those of which no event has told.
+    pub(super) unheard: u64,
 }
 
 impl Store {
@@ -172,6 +174,7 @@ impl Store {
             self.pack_read(&entry, now)
         };
         packed.told = told;
+        packed.is_heard = known.is_heard;
         packed.set_rates(rates(&known, &packed));
         if known.read_at != 0 {
             self.count_moved(packed.counted(), known.counted());
@@ -325,6 +328,7 @@ impl Store {
         let mut packed = Packed::new(entry, now.seconds, &mut self.beside);
         packed.seen = self.reading;
         packed.told = told::of(entry);
+        packed.is_heard = true;
         packed
     }
 
@@ -338,6 +342,7 @@ impl Store {
         overlay(&mut entry, told);
         let mut packed = Packed::new(&entry, now.seconds, &mut self.beside);
         packed.told = told::of(told);
+        packed.is_heard = true;
         if known.seen == self.reading {
             packed.told |= known.told;
         }
@@ -514,6 +519,7 @@ impl Default for Counts {
             unreplied: 0,
             nat: 0,
             offloaded: 0,
+            unheard: 0,
         }
     }
 }
@@ -545,6 +551,7 @@ impl Counts {
                 status.intersects(Status::OFFLOAD | Status::HW_OFFLOAD),
                 &mut self.offloaded,
             ),
+            (!packed.is_heard, &mut self.unheard),
         ] {
             if is {
                 add(count);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
-use ctnetlink::{DumpOutcome, Filter, Key};
+use ctnetlink::{DumpOutcome, Entry, Filter, Key};
 use engine::actions::{self, Named as Names};
 use engine::live::{PageRequest, name};
 use engine::{Failure, Query};
@@ -152,7 +152,9 @@ pub async fn update_one(
     let state = Arc::clone(&app);
     let work = move || {
         let row = state.live.find(&wanted)?;
-        let details = serde_json::json!({"name": wanted, "change": request});
+        let details = serde_json::json!({
+            "name": wanted, "connection": told(&row.entry), "change": request,
+        });
         audited(&state, &who, "update", &details, || {
             actions::change(state.live.client(), &row.entry, &edit)
         })?;
@@ -201,7 +203,10 @@ pub async fn delete_one(
     let work = move || {
         let row = state.live.find(&wanted)?;
         let is_forced = force.force == Some(true);
-        let changed = audited(&state, &who, "delete", &wanted, || {
+        let details = serde_json::json!({
+            "name": wanted, "connection": told(&row.entry), "force": is_forced,
+        });
+        let changed = audited(&state, &who, "delete", &details, || {
             if !is_forced && let Some(own) = Own::of(&who).is(&row.entry) {
                 return Err(own.refusal());
             }
@@ -219,6 +224,17 @@ pub async fn delete_one(
         Ok::<_, Fault>(Outcome::from(&changed))
     };
     app.api.work.run(work).await.map(Json)
+}
+
+/// Which connection it is, for those who read of it when it is gone.
+fn told(entry: &Entry) -> serde_json::Value {
+    let Key {
+        tuple, zone, id, ..
+    } = entry.key();
+    serde_json::json!({
+        "protocol": tuple.protocol.to_string(), "src": tuple.src, "sport": tuple.src_port(),
+        "dst": tuple.dst, "dport": tuple.dst_port(), "zone": zone.id, "id": id,
+    })
 }
 
 /// That everything is meant.

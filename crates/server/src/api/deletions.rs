@@ -149,7 +149,9 @@ pub async fn confirm(
     let state = Arc::clone(&app);
     let work = move || {
         let client = state.live.client();
-        let details = serde_json::json!({"id": id, "query": preview.query()});
+        let details = serde_json::json!({
+            "id": id, "query": preview.query(), "force": request.force,
+        });
         audited(&state, &who, "delete", &details, || {
             preview.confirm(client, &Own::of(&who), request.force)
         })?;

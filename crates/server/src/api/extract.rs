@@ -196,7 +196,13 @@ pub fn hint_of(wrong: &str, all: &[&str]) -> String {
 pub fn shown(text: &str) -> String {
     let printable = text
         .chars()
-        .map(|c| if c.is_control() { '?' } else { c })
+        .map(|c| {
+            if engine::printable::is_unseen(c) {
+                '?'
+            } else {
+                c
+            }
+        })
         .take(60);
     printable.collect()
 }

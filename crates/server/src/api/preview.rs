@@ -469,12 +469,19 @@ impl Preview {
         "busy".clone_into(&mut lock(&self.view).state);
         match put_back(client, &saved, &left) {
             Ok(restored) => {
+                let is_over = restored.ended_by.is_none();
                 {
                     let mut view = lock(&self.view);
                     view.undone = Some(Undone::from(&restored));
-                    view.undoable = false;
+                    view.undoable = !is_over;
                 }
-                self.enter(Stage::Undone, "undone");
+                if is_over {
+                    self.enter(Stage::Undone, "undone");
+                } else {
+                    // What is back already is refused as such when it is tried again.
+                    let saved = Some(saved);
+                    self.enter(Stage::Confirmed { left, saved }, "confirmed");
+                }
                 Ok(restored)
             }
             Err(failure) => {

@@ -19,8 +19,13 @@ pub struct Truth {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_reason: Option<Reason>,
     /// Whether the last reading was whole, nothing was lost since it began, and what happened until a second
-    /// ago is in the table.
+    /// ago is in the table, but for connections that are `unheard`.
     pub complete: bool,
+    /// Whether the kernel tells of births, changes and deaths (`nf_conntrack_events`).
+    pub events: bool,
+    /// Connections of which no event has told yet: the kernel may never tell that they change or end, as they
+    /// were born while nobody listened. They are as they were at `taken_ns`.
+    pub unheard: u64,
     /// Events that were lost since the daemon's start, as far as their number is known.
     pub events_lost: u64,
     /// How often something was lost since the daemon's start.
@@ -174,6 +179,8 @@ impl From<&live::Truth> for Truth {
                 message: message.clone(),
             }),
             complete: truth.complete,
+            events: truth.events,
+            unheard: truth.unheard,
             events_lost: truth.events_lost,
             losses: truth.losses,
             accounting: truth.accounting,

@@ -5,10 +5,10 @@
 
 mod read;
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -116,14 +116,10 @@ impl Audit {
     }
 
     fn open_file(path: &Path) -> Result<Self, Failure> {
-        let failed = |error| failure(path, &error);
-        let mut options = OpenOptions::new();
-        options.read(true).append(true).create(true).mode(0o600);
-        let mut file = options.open(path).map_err(failed)?;
-        let is_torn = ends_within_a_line(&mut file).map_err(failed)?;
+        let log = open_log(path).map_err(|error| failure(path, &error))?;
         Ok(Self(Arc::new(Inner {
             path: path.to_owned(),
-            log: Mutex::new(Log { file, is_torn }),
+            log: Mutex::new(log),
             run: engine::now(),
             next: AtomicU64::new(1),
         })))
@@ -164,6 +160,10 @@ impl Audit {
         let mut bytes = serde_json::to_vec(line)?;
         bytes.push(b'\n');
         let mut log = self.0.log.lock().unwrap_or_else(PoisonError::into_inner);
+        // Somebody may have moved it away, as logs are rotated: what is written down must be where it is read.
+        if !is_at(&log.file, &self.0.path)? {
+            *log = open_log(&self.0.path)?;
+        }
         if log.is_torn {
             bytes.insert(0, b'\n');
         }
@@ -221,6 +221,23 @@ impl Drop for Pending {
             self.tell(UNKNOWN);
         }
     }
+}
+
+fn open_log(path: &Path) -> io::Result<Log> {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true).mode(0o600);
+    let mut file = options.open(path)?;
+    let is_torn = ends_within_a_line(&mut file)?;
+    Ok(Log { file, is_torn })
+}
+
+/// Whether an open file is the one at a path.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let open = file.metadata()?;
+    Ok(
+        fs::metadata(path)
+            .is_ok_and(|there| (there.dev(), there.ino()) == (open.dev(), open.ino())),
+    )
 }
 
 /// Of what is too long only the begin, as text.

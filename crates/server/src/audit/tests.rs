@@ -162,3 +162,30 @@ fn details_that_are_too_long_are_cut_and_marked_so() {
     let begin = details["begin"].as_str().unwrap();
     assert!(begin.starts_with("{\"query\":\"ö") && begin.len() <= LONGEST);
 }
+
+#[test]
+fn a_log_that_was_moved_away_is_begun_anew_where_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    let audit = Audit::open(folder.path()).unwrap();
+    let change = audit.begin(&who("ops"), "delete", Value::Null).unwrap();
+    fs::rename(&path, folder.path().join("audit.log.1")).unwrap();
+    change.done(Counts::default());
+    audit
+        .begin(&who("ops"), "flush", Value::Null)
+        .unwrap()
+        .done(Counts::default());
+    let mode = fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let all = changes(&path, Filter::default());
+    assert!(
+        all.iter()
+            .any(|change| change.action == "flush" && change.result == DONE)
+    );
+    fs::remove_file(&path).unwrap();
+    audit
+        .begin(&who("ops"), "create", Value::Null)
+        .unwrap()
+        .done(Counts::default());
+    assert_eq!(changes(&path, Filter::default()).len(), 1);
+}

@@ -11,7 +11,9 @@ use super::tokens::{Token, Tokens, hash, random};
 /// How long one lasts without being used, and at most.
 const IDLE: Duration = Duration::from_secs(12 * 3600);
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
-/// How many there may be; the one that was not used for longest makes room.
+/// How many there may be, of one token and of all; the one that was not used for longest makes room, one's own
+/// first: nobody signs others out by signing in.
+const MOST_OF_ONE: usize = 20;
 const MOST: usize = 1000;
 
 /// All sessions, by hashes of their secrets.
@@ -31,8 +33,13 @@ impl Sessions {
         let now = Instant::now();
         let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.retain(|_, session| session.is_alive(now));
-        if sessions.len() >= MOST {
-            let oldest = sessions.iter().min_by_key(|(_, session)| session.used);
+        let own = sessions.values().filter(|session| session.token == token);
+        let is_of_one = own.count() >= MOST_OF_ONE;
+        if is_of_one || sessions.len() >= MOST {
+            let oldest = sessions
+                .iter()
+                .filter(|(_, session)| !is_of_one || session.token == token)
+                .min_by_key(|(_, session)| session.used);
             if let Some(oldest) = oldest.map(|(secret, _)| secret.clone()) {
                 sessions.remove(&oldest);
             }
@@ -74,5 +81,34 @@ impl Sessions {
 impl Session {
     fn is_alive(&self, now: Instant) -> bool {
         now.duration_since(self.used) < IDLE && now.duration_since(self.began) < LONGEST
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::who::Role;
+
+    #[test]
+    fn who_signs_in_often_signs_out_nobody_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = Tokens::open(folder.path()).unwrap();
+        let sessions = Sessions::default();
+        let begin = |name: &str| {
+            let token = tokens.list().unwrap();
+            let token = token.into_iter().find(|token| token.name == name);
+            sessions.begin(token.unwrap()).unwrap()
+        };
+        for name in ["one", "many"] {
+            tokens.add(name, Role::Viewer, None).unwrap();
+        }
+        let holds = |secret: &str| sessions.find(secret, &tokens).unwrap().is_some();
+        let (one, first) = (begin("one"), begin("many"));
+        let mut last = String::new();
+        for _ in 0..1_500 {
+            last = begin("many");
+        }
+        assert!(holds(&one) && holds(&last) && !holds(&first));
+        assert_eq!(sessions.0.lock().unwrap().len(), 1 + MOST_OF_ONE);
     }
 }

@@ -33,8 +33,8 @@ pub struct Listeners {
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
-    /// Device and inode: another daemon may have put its own there since.
-    id: (u64, u64),
+    /// Another daemon may have put its own there since.
+    id: Id,
 }
 
 impl Drop for SocketFile {
@@ -45,8 +45,11 @@ impl Drop for SocketFile {
     }
 }
 
-fn id(data: &fs::Metadata) -> (u64, u64) {
-    (data.dev(), data.ino())
+/// Device, inode and time of change: numbers of inodes are used again.
+type Id = (u64, u64, i64, i64);
+
+fn id(data: &fs::Metadata) -> Id {
+    (data.dev(), data.ino(), data.ctime(), data.ctime_nsec())
 }
 
 impl Listeners {
@@ -176,9 +179,9 @@ fn bind_unix(path: &Path) -> Result<(UnixListener, SocketFile), Failure> {
         let inside = private.join("socket");
         let listener = UnixListener::bind(&inside)?;
         fs::set_permissions(&inside, fs::Permissions::from_mode(0o600))?;
-        let id = id(&fs::symlink_metadata(&inside)?);
         fs::rename(&inside, path)?;
-        Ok((listener, id))
+        // Now that nothing of it changes any more.
+        Ok((listener, id(&fs::symlink_metadata(path)?)))
     })();
     let _ = fs::remove_dir_all(&private);
     let (listener, id) = made.map_err(|error: io::Error| failed(&error))?;

@@ -111,6 +111,7 @@ metrics! {
     READING_DURATION Gauge "tracklight_reading_duration_seconds" in "seconds": "How long the last reading took.";
     SOURCE Info "tracklight_reading" ["source", "reason"]: "How the table was read last, bpf or netlink, and the code of why not by bpf.";
     EVENTS_LOST Counter "tracklight_events_lost": "Events that the kernel could not hand over, as far as it counts them.";
+    UNHEARD Gauge "tracklight_unheard_connections": "Connections of which no event has told: born while nobody listened, they are as the last reading found them.";
     LOSSES Counter "tracklight_event_losses": "Times at which events were lost, or were not heard for a while.";
     ACCOUNTING Gauge "tracklight_accounting_enabled": "Whether new connections get counters (nf_conntrack_acct): 1 or 0.";
     TIMESTAMPS Gauge "tracklight_timestamps_enabled": "Whether new connections get start times (nf_conntrack_timestamp): 1 or 0.";

@@ -236,6 +236,7 @@ fn belief(all: &mut Gathered, table: &Table) {
     let reason = truth.source_reason.as_ref().map_or("", |(code, _)| code);
     all.info(&of::SOURCE, [("source", truth.source), ("reason", reason)]);
     all.one(&of::EVENTS_LOST, truth.events_lost);
+    all.one(&of::UNHEARD, truth.unheard);
     all.one(&of::LOSSES, truth.losses);
     all.one(&of::ACCOUNTING, truth.accounting);
     all.one(&of::TIMESTAMPS, truth.timestamps);

@@ -35,6 +35,8 @@ pub(crate) fn full() -> Inputs {
                 nat: 900,
             },
             truth: Truth {
+                events: true,
+                unheard: 9,
                 taken_ns: now - 2_500_000_000,
                 source: "netlink",
                 source_reason: Some(("small", "few entries".to_owned())),

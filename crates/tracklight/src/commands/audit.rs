@@ -186,9 +186,15 @@ fn details(details: &Value) -> String {
     }
 }
 
-/// Without what would move a terminal's cursor: a query is a stranger's text.
+/// Without what would change how the rest is shown: a query is a stranger's text.
 fn printable(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .map(|c| {
+            if engine::printable::is_unseen(c) {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
         .collect()
 }

@@ -70,21 +70,24 @@ fn check(file: Option<&Path>) -> Result<(), Failure> {
         .into_iter()
         .flatten()
     {
-        if let Err(error) = fs::File::open(path) {
-            note(&format!(
-                "{} cannot be read now: {error}; the daemon's user has to be able to",
-                path.display()
-            ));
-        }
+        fs::File::open(path).map_err(|error| {
+            Failure::new(
+                "tls-unusable",
+                format!("{} cannot be read: {error}", path.display()),
+                "`tracklight serve` would refuse it: name files that the daemon's user may read",
+            )
+        })?;
     }
     let is_open = server.tls_certificate.is_none() && !server.allow_plain_http;
     let mut listen = server.listen.iter();
     if let Some(address) = listen.find(|address| !address.ip().to_canonical().is_loopback())
         && is_open
     {
-        note(&format!(
-            "{address} can be reached by others, and there is no TLS: `tracklight serve` refuses \
-             that without --allow-plain-http"
+        return Err(Failure::new(
+            "plain-http",
+            format!("{address} can be reached by others, and there is no TLS"),
+            "`tracklight serve` refuses that: set server.tls-certificate and server.tls-key, or say \
+             allow-plain-http = true (--allow-plain-http) where something else encrypts",
         ));
     }
     print_line(&match origin(file) {

@@ -10,13 +10,13 @@ pub(super) const TIME_TO_FULL: Check = Check {
     code: "time-to-full",
     what: "when the table will be full",
     when: "notice below 24 hours, warning below 1 hour, critical below 10 minutes; only from a steady rise over \
-           30 seconds and 5 counts at least, of the last 2, 5 or 30 minutes",
+           30 seconds and 5 counts at least, of the last 40 seconds, 2, 5 or 30 minutes; not of a table that is full",
     look: time_to_full,
 };
 
 /// How long a while a line is drawn through, in seconds: a flood shows within minutes, and so slow a rise
 /// as a day's only in a longer one.
-const WINDOWS: [f64; 3] = [120.0, 300.0, 1_800.0];
+const WINDOWS: [f64; 4] = [40.0, 120.0, 300.0, 1_800.0];
 
 /// Beyond so many seconds the longest line alone is believed: in a few minutes everything goes up and down.
 const FAR: f64 = 3_600.0;
@@ -25,7 +25,12 @@ fn time_to_full(facts: &Facts) -> Option<Vec<Finding>> {
     let (entries, limit) = facts.limited()?;
     let trends = trends(&facts.counts);
     let longest = trends.last()?.seconds;
-    let left = limit.saturating_sub(entries) as f64;
+    let left = limit.saturating_sub(entries);
+    // That it is full is told by its fill.
+    if left <= limit / 1000 {
+        return fine();
+    }
+    let left = left as f64;
     let soonest = trends
         .iter()
         .filter(|trend| trend.is_rise(limit))
@@ -206,19 +211,20 @@ mod tests {
 
     #[test]
     fn a_flood_of_minutes_is_seen_within_minutes() {
-        // While it is younger than the line is long, it looks slower than it is.
         for (seconds, expected) in [
-            (75, Severity::Warning),
+            (30, Severity::Critical),
+            (45, Severity::Critical),
             (120, Severity::Critical),
             (240, Severity::Critical),
         ] {
             let found = only(&TIME_TO_FULL, &flood(seconds, 500, 262_144));
             assert_eq!(found.severity, expected, "{seconds}");
-            assert_eq!(found.values["over_seconds"], 120.0, "{seconds}");
+            let over = found.values["over_seconds"].as_f64().unwrap();
+            assert!(over <= 120.0, "{seconds}: {over}");
         }
         let found = only(&TIME_TO_FULL, &flood(120, 500, 262_144));
         assert!(
-            found.evidence.contains("over the last 2 minutes"),
+            found.evidence.contains("more every second over the last"),
             "{found:?}"
         );
         assert_eq!(
@@ -226,6 +232,12 @@ mod tests {
             Some(None),
             "nothing rises"
         );
+        // Full in a minute, and full.
+        let entries: Vec<u64> = (0..8).map(|index| 180_000 + index * 10_000).collect();
+        let found = only(&TIME_TO_FULL, &counted(&entries, 5, 262_144));
+        assert_eq!(found.severity, Severity::Critical);
+        let full = counted(&entries, 5, 250_100);
+        assert_eq!(severity(&TIME_TO_FULL, &full), Some(None));
     }
 
     #[test]

@@ -104,3 +104,16 @@ fn entry(port: u16, state: TcpState) -> Entry {
     }));
     entry
 }
+
+#[test]
+fn readings_that_are_spoiled_one_after_the_other_keep_to_the_budget() {
+    let milliseconds = Duration::from_millis;
+    let after = |spoiled| soon(milliseconds(100), spoiled, milliseconds(1_900)).as_millis();
+    assert_eq!([0, 1, 2, 4].map(after), [100, 200, 400, 1_600]);
+    assert_eq!([5, 40].map(after), [1_900, 1_900]);
+    // A short interval is no reason to read without a rest.
+    assert_eq!(
+        soon(milliseconds(100), 0, milliseconds(10)),
+        milliseconds(100)
+    );
+}

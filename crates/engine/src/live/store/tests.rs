@@ -247,3 +247,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_no_event_has_told_of_is_counted_until_one_does() {
+    let mut store = Store::new();
+    read_all(
+        &mut store,
+        &[whole(1, 1, 0), whole(2, 2, 0), whole(3, 3, 0)],
+        10,
+    );
+    assert_eq!(store.counts.unheard, 3);
+    store.born(&entry(4, 4), at(20));
+    store.changed(&entry(1, 1), at(20));
+    store.gone(&entry(2, 2));
+    assert_eq!(store.counts.unheard, 1);
+    // Readings do not make them unheard again, and another one in its place is.
+    let others = [whole(1, 1, 5), whole(3, 9, 5), whole(4, 4, 5)];
+    read_all(&mut store, &others, 1_000);
+    assert_eq!((store.counts.connections, store.counts.unheard), (3, 1));
+    store.born(&entry(3, 10), at(1_100));
+    assert_eq!(store.counts.unheard, 0);
+}

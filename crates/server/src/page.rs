@@ -1,0 +1,84 @@
+//! The page for browsers, whose files are in the program.
+//!
+//! They are those of `web/dist`, which `make build` makes before. A program that was built without has
+//! no page, and shows the API instead.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+use rust_embed::{EmbeddedFile, RustEmbed};
+use tower_http::compression::CompressionLayer;
+
+use crate::api::answer::{is_known, with_tag};
+use crate::api::error::Fault;
+
+#[derive(RustEmbed)]
+#[folder = "$CARGO_MANIFEST_DIR/../../web/dist"]
+#[allow_missing = true]
+struct Files;
+
+const INDEX: &str = "index.html";
+/// Files whose names change with what is in them are below this.
+const NAMED: &str = "assets/";
+
+/// `/` and every file of the page.
+pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    let index = |headers: HeaderMap| async move {
+        match Files::get(INDEX) {
+            Some(file) => answer(INDEX, &headers, file),
+            None => Redirect::to("/api/docs/").into_response(),
+        }
+    };
+    Router::new()
+        .route("/", get(index))
+        .fallback(file)
+        .layer(CompressionLayer::new())
+}
+
+async fn file(request: Request) -> Response {
+    let path = request.uri().path().trim_start_matches('/');
+    match Files::get(path) {
+        Some(file) => answer(path, request.headers(), file),
+        None => Fault::new(
+            "no-such-path",
+            "there is nothing at this path",
+            "the page is at /, the API's description at /api/docs",
+        )
+        .into_response(),
+    }
+}
+
+fn answer(path: &str, headers: &HeaderMap, file: EmbeddedFile) -> Response {
+    let hash = file.metadata.sha256_hash();
+    let hash = hash.iter().take(8).map(|byte| format!("{byte:02x}"));
+    let tag = format!("\"{}\"", hash.collect::<String>());
+    if is_known(headers, &tag) {
+        return with_tag(axum::http::StatusCode::NOT_MODIFIED, &tag);
+    }
+    let kind = HeaderValue::from_static(kind_of(path));
+    let body = Body::from(file.data.into_owned());
+    let mut response = with_tag(([(header::CONTENT_TYPE, kind)], body), &tag);
+    if path.starts_with(NAMED) {
+        let for_ever = HeaderValue::from_static("private, max-age=31536000, immutable");
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, for_ever);
+    }
+    response
+}
+
+fn kind_of(path: &str) -> &'static str {
+    match path.rsplit_once('.').map_or("", |(_, end)| end) {
+        "html" => "text/html; charset=utf-8",
+        "js" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "json" => "application/json",
+        "png" => "image/png",
+        "woff2" => "font/woff2",
+        _ => "application/octet-stream",
+    }
+}

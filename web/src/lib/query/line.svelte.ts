@@ -1,0 +1,177 @@
+/** The query line: what is being typed, whether it is a query, and what can follow. */
+import { api, call, type Schemas } from "../api";
+import { go, put, view } from "../view.svelte";
+import { kept } from "./kept.svelte";
+import { charactersOf, unitsOf } from "./tokens";
+
+/** How long nobody types before a query is checked, and before a right one is shown, in milliseconds. */
+const CHECK = 120;
+const APPLY = 450;
+
+export interface Wrong {
+  from: number;
+  to: number;
+  body: Schemas["ErrorBody"];
+}
+
+export interface Ahead {
+  from: number;
+  to: number;
+  candidates: readonly Schemas["Candidate"][];
+}
+
+class Line {
+  draft = $state(view.q);
+  wrong = $state.raw<Wrong | undefined>();
+  warnings = $state.raw<readonly Schemas["Warning"][]>([]);
+  ahead = $state.raw<Ahead | undefined>();
+  /** The chosen one of what can follow; -1 for none. */
+  chosen = $state(-1);
+
+  #applied = view.q;
+  #check: ReturnType<typeof setTimeout> | undefined;
+  #apply: ReturnType<typeof setTimeout> | undefined;
+  #asked = 0;
+  #askedAhead = 0;
+  /** Place in the history; -1 is what is typed now. */
+  #place = -1;
+  #typed = "";
+
+  /** The view has another query: a value was clicked, somebody went back. */
+  follow(query: string): void {
+    if (query === this.#applied) return;
+    this.#applied = query;
+    this.draft = query;
+    this.#place = -1;
+    clearTimeout(this.#apply);
+    this.close();
+    kept.note(query);
+    void this.check();
+  }
+
+  /** Somebody typed. */
+  type(text: string, cursor: number): void {
+    this.draft = text;
+    this.#place = -1;
+    this.#later();
+    void this.look(cursor);
+  }
+
+  #later(): void {
+    clearTimeout(this.#check);
+    clearTimeout(this.#apply);
+    this.#check = setTimeout(() => void this.check(), CHECK);
+    this.#apply = setTimeout(() => void this.#show(put), APPLY);
+  }
+
+  /** Asks whether it is a query; what is known of an earlier text does not count. */
+  async check(): Promise<boolean> {
+    const text = this.draft;
+    this.#asked += 1;
+    const asked = this.#asked;
+    if (text.trim() === "") {
+      this.wrong = undefined;
+      this.warnings = [];
+      return true;
+    }
+    try {
+      const checked = await call(api.POST("/api/v1/query/check", { body: { query: text } }));
+      if (asked !== this.#asked) return false;
+      this.warnings = checked.explanation?.warnings ?? [];
+      this.wrong = checked.error === undefined ? undefined : placed(text, checked.error);
+      return checked.ok;
+    } catch {
+      // The daemon does not answer, which the page says elsewhere.
+      return false;
+    }
+  }
+
+  /** Shows what was typed, as a step to which "back" returns. */
+  async enter(): Promise<void> {
+    clearTimeout(this.#check);
+    this.close();
+    await this.#show(go);
+    if (this.wrong === undefined) kept.note(this.draft);
+  }
+
+  async #show(how: typeof go): Promise<void> {
+    clearTimeout(this.#apply);
+    const text = this.draft;
+    if (text === view.q) return void this.check();
+    if (!(await this.check()) || text !== this.draft) return;
+    this.#applied = text;
+    how({ q: text });
+  }
+
+  /** Shows another query. */
+  set(query: string): void {
+    this.draft = query;
+    void this.enter();
+  }
+
+  /** Asks what can follow at the cursor, in UTF-16 units. */
+  async look(cursor: number): Promise<void> {
+    const text = this.draft;
+    this.#askedAhead += 1;
+    const asked = this.#askedAhead;
+    try {
+      const params = { query: { query: text, cursor: charactersOf(text, cursor) } };
+      const found = await call(api.GET("/api/v1/query/complete", { params }));
+      if (asked !== this.#askedAhead || text !== this.draft) return;
+      const from = unitsOf(text, found.offset);
+      const to = unitsOf(text, found.offset + found.length);
+      // Nothing to choose where the only way on is what stands there.
+      const isDone = found.candidates.length === 1 && found.candidates[0]?.text === text.slice(from, to);
+      this.chosen = -1;
+      this.ahead = found.candidates.length === 0 || isDone ? undefined : { from, to, candidates: found.candidates };
+    } catch {
+      this.ahead = undefined;
+    }
+  }
+
+  close(): void {
+    this.#askedAhead += 1;
+    this.ahead = undefined;
+    this.chosen = -1;
+  }
+
+  /** Chooses the next or previous of what can follow, round and round. */
+  choose(by: -1 | 1): void {
+    const many = this.ahead?.candidates.length ?? 0;
+    if (many === 0) return;
+    this.chosen = this.chosen < 0 && by < 0 ? many - 1 : (this.chosen + by + many) % many;
+  }
+
+  /** Takes a candidate over. Returns where the cursor belongs. */
+  accept(place: number): number | undefined {
+    const ahead = this.ahead;
+    const text = ahead?.candidates[place]?.text;
+    if (ahead === undefined || text === undefined) return undefined;
+    const behind = this.draft.slice(ahead.to);
+    const gap = /^[\s),}]/.test(behind) ? "" : " ";
+    this.draft = this.draft.slice(0, ahead.from) + text + gap + behind;
+    this.close();
+    this.#later();
+    return ahead.from + text.length + 1;
+  }
+
+  /** The query before (1) or behind (-1) in the history. */
+  recall(by: -1 | 1): void {
+    const place = this.#place + by;
+    if (place < -1 || place >= kept.history.length) return;
+    if (this.#place === -1) this.#typed = this.draft;
+    // What is shown now is the latest, and no step back.
+    const isSame = place === 0 && by === 1 && kept.history[0] === this.draft.trim();
+    this.#place = isSame && kept.history.length > 1 ? 1 : place;
+    this.draft = this.#place === -1 ? this.#typed : (kept.history[this.#place] ?? this.draft);
+    this.close();
+    this.#later();
+  }
+}
+
+function placed(text: string, body: Schemas["ErrorBody"]): Wrong {
+  const from = unitsOf(text, body.offset ?? 0);
+  return { from, to: unitsOf(text, (body.offset ?? 0) + (body.length ?? 0)), body };
+}
+
+export const line = new Line();
