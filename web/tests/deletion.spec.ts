@@ -47,7 +47,8 @@ test("one is shown first, deleted by a yes, and put back", async () => {
   await dialog.getByRole("button", { name: "Delete 1" }).click();
   await dialog.locator("[data-counts=deleted]").waitFor();
   expect(await dialog.locator("[data-count=done] dd").innerText()).toBe("1");
-  expect((await rows("tcp")).map(({ name }) => name)).not.toContain(row.name);
+  // The table hears of it by an event.
+  await expect.poll(async () => (await rows("tcp")).map(({ name }) => name), { timeout: PATIENCE }).not.toContain(row.name);
   await dialog.getByRole("button", { name: /^Undo \(/ }).click();
   await dialog.locator("[data-counts=undone]").waitFor();
   const counts = await dialog.locator("[data-counts=undone]").innerText();

@@ -5,6 +5,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { TABS } from "../src/lib/tabs";
 import { Daemon, PATIENCE, problems } from "./daemon";
 
+/** Axe reads every element of every row: on a busy machine that takes its time. */
+const AXE = 300_000;
 /** What the first load may take, packed. */
 const FIRST_LOAD = 150_000;
 
@@ -101,7 +103,7 @@ for (const colorScheme of ["light", "dark"] as const) {
       await accessible(page, name);
     }
     expect(problems(page)).toEqual([]);
-  });
+  }, AXE);
 
   test(`axe finds nothing serious in the panel, help and dialogs, ${colorScheme}`, async () => {
     const page = await daemon.signedIn(`axe-more-${colorScheme}`, "operator", { colorScheme });
@@ -124,7 +126,7 @@ for (const colorScheme of ["light", "dark"] as const) {
     await page.getByRole("dialog", { name: "Empty the table" }).waitFor();
     await accessible(page, "flush");
     expect(problems(page)).toEqual([]);
-  });
+  }, AXE);
 }
 
 async function accessible(page: Page, where: string): Promise<void> {

@@ -42,6 +42,8 @@ const isPressed = (at: EventTarget | null): boolean => at instanceof Element && 
 
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+  // A dialog over the page answers to its own keys, also where nothing in it has the focus.
+  if (document.querySelector("dialog:modal") !== null) return;
   if (isTyping(event) && event.key !== "Escape") return;
   // A button that has the focus answers to the space bar itself, a link to Enter.
   if ((event.key === " " || event.key === "Enter") && isPressed(event.target)) return;

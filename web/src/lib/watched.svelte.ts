@@ -1,6 +1,7 @@
 /** One connection while it is looked at: as it is each second, what it moved, and which states were seen. */
 import { api, call, Failure, type Connection, type Schemas } from "./api";
 import { Poll } from "./poll.svelte";
+import { changes, type Source, type Seen } from "./seen";
 
 type Known = Schemas["Known"];
 
@@ -10,15 +11,6 @@ export interface Sample {
   at: number;
   up: number;
   down: number;
-}
-
-/** Something that was seen of it. */
-export interface Seen {
-  time_ns: number;
-  kind: "began" | "seen" | "new" | "state" | "status" | "mark" | "destroy";
-  row: Connection;
-  /** Status bits that came. */
-  bits: readonly string[];
 }
 
 /** Seconds that the chart has. */
@@ -117,29 +109,8 @@ export class Watched {
     source.addEventListener("signed-out", () => source.close());
   }
 
-  #see(from: "poll" | "new" | "update" | "destroy", time_ns: number, row: Connection): void {
+  #see(from: Source, time_ns: number, row: Connection): void {
     const last = this.seen.at(-1);
     this.seen = [...this.seen, ...changes(from, time_ns, row, last?.row)].slice(-MOST_SEEN);
   }
-}
-
-/** What is new about a connection since the last time. */
-export function changes(
-  from: "poll" | "new" | "update" | "destroy",
-  time_ns: number,
-  row: Connection,
-  last: Connection | undefined,
-): Seen[] {
-  const seen = (kind: Seen["kind"], time = time_ns, bits: readonly string[] = []): Seen => ({ time_ns: time, kind, row, bits });
-  if (from === "destroy") return [seen("destroy")];
-  if (last === undefined) {
-    if (from === "new") return [seen("new")];
-    return row.start_ns === undefined ? [seen("seen")] : [seen("began", row.start_ns), seen("seen")];
-  }
-  const news: Seen[] = [];
-  if (row.state !== last.state) news.push(seen("state"));
-  const bits = (row.status ?? []).filter((bit) => !(last.status ?? []).includes(bit));
-  if (bits.length > 0) news.push(seen("status", time_ns, bits));
-  if (row.mark !== undefined && row.mark !== last.mark) news.push(seen("mark"));
-  return news;
 }
