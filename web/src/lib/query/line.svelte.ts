@@ -5,7 +5,7 @@ import { kept } from "./kept.svelte";
 import { charactersOf, unitsOf } from "./tokens";
 
 /** How long nobody types before a query is checked, and before a right one is shown, in milliseconds. */
-const CHECK = 120;
+const CHECK = 80;
 const APPLY = 450;
 
 export interface Wrong {
@@ -53,14 +53,16 @@ class Line {
   type(text: string, cursor: number): void {
     this.draft = text;
     this.#place = -1;
-    this.#later();
-    void this.look(cursor);
+    this.#later(cursor);
   }
 
-  #later(): void {
+  /** Checks it soon, and says what can follow at the cursor where one is given. */
+  #later(cursor?: number): void {
     clearTimeout(this.#check);
     clearTimeout(this.#apply);
-    this.#check = setTimeout(() => void this.check(), CHECK);
+    this.#check = setTimeout(() => {
+      void this.check().then(() => (cursor === undefined ? undefined : this.look(cursor)));
+    }, CHECK);
     this.#apply = setTimeout(() => void this.#show(put), APPLY);
   }
 
@@ -112,6 +114,11 @@ class Line {
   /** Asks what can follow at the cursor, in UTF-16 units. */
   async look(cursor: number): Promise<void> {
     const text = this.draft;
+    // Nothing can follow what is wrong already; what is being typed may be.
+    if (this.wrong !== undefined && this.wrong.to < cursor) {
+      this.close();
+      return;
+    }
     this.#askedAhead += 1;
     const asked = this.#askedAhead;
     try {

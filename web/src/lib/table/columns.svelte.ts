@@ -1,5 +1,7 @@
 /** Which columns the table has, in which order and how wide: kept in this browser. */
+import { MediaQuery } from "svelte/reactivity";
 import type { Text } from "../../i18n/index.svelte";
+import { moved, restored, clamp, type Kept } from "./layout";
 
 export interface Column {
   id: string;
@@ -15,43 +17,33 @@ export interface Column {
 }
 
 export const COLUMNS: readonly Column[] = [
-  { id: "proto", text: "table.proto", sort: "proto", width: 72, isUsual: true, isBrief: true },
-  { id: "source", text: "table.source", sort: "source", width: 210, isUsual: true, isBrief: true },
-  { id: "destination", text: "table.destination", sort: "destination", width: 210, isUsual: true, isBrief: true },
-  { id: "path", text: "table.path", sort: "translated", width: 400, isUsual: true },
-  { id: "state", text: "table.state", sort: "state", width: 116, isUsual: true, isBrief: true },
-  { id: "status", text: "table.status", sort: "status", width: 108, isUsual: true },
-  { id: "service", text: "table.service", sort: "", width: 84, isUsual: true },
-  { id: "app", text: "table.app", sort: "", width: 96, isUsual: true },
-  { id: "provider", text: "table.provider", sort: "", width: 84, isUsual: true },
-  { id: "prio", text: "table.prio", sort: "", width: 78, isUsual: true },
+  { id: "proto", text: "table.proto", sort: "proto", width: 84, isUsual: true, isBrief: true },
+  { id: "source", text: "table.source", sort: "source", width: 186, isUsual: true, isBrief: true },
+  { id: "destination", text: "table.destination", sort: "destination", width: 186, isUsual: true, isBrief: true },
+  { id: "path", text: "table.path", sort: "translated", width: 408, isUsual: true },
   { id: "rate_orig", text: "table.rate_orig", sort: "rate_orig", width: 118, isNumber: true, isUsual: true, isBrief: true },
   { id: "rate_reply", text: "table.rate_reply", sort: "rate_reply", width: 118, isNumber: true, isUsual: true, isBrief: true },
-  { id: "bytes", text: "table.bytes", sort: "bytes", width: 86, isNumber: true, isUsual: true, isBrief: true },
-  { id: "packets", text: "table.packets", sort: "packets", width: 86, isNumber: true, isUsual: true },
-  { id: "age", text: "table.age", sort: "age", width: 80, isNumber: true, isUsual: true, isBrief: true },
-  { id: "timeout", text: "table.timeout", sort: "timeout", width: 86, isNumber: true, isUsual: true },
-  { id: "zone", text: "table.zone", sort: "zone", width: 60, isNumber: true, isUsual: true },
-  { id: "mark", text: "table.mark", sort: "mark", width: 92, isNumber: true, isUsual: true },
+  { id: "bytes", text: "table.bytes", sort: "bytes", width: 82, isNumber: true, isUsual: true, isBrief: true },
+  { id: "state", text: "table.state", sort: "state", width: 114, isUsual: true, isBrief: true },
+  { id: "status", text: "table.status", sort: "status", width: 96, isUsual: true },
+  { id: "service", text: "table.service", sort: "", width: 80, isUsual: true },
+  { id: "app", text: "table.app", sort: "", width: 104, isUsual: true },
+  { id: "provider", text: "table.provider", sort: "", width: 76, isUsual: true },
+  { id: "prio", text: "table.prio", sort: "", width: 80, isUsual: true },
+  { id: "age", text: "table.age", sort: "age", width: 84, isNumber: true, isUsual: true, isBrief: true },
+  { id: "timeout", text: "table.timeout", sort: "timeout", width: 88, isNumber: true, isUsual: true },
+  { id: "packets", text: "table.packets", sort: "packets", width: 88, isNumber: true, isUsual: true },
+  { id: "zone", text: "table.zone", sort: "zone", width: 62, isNumber: true, isUsual: true },
+  { id: "mark", text: "table.mark", sort: "mark", width: 96, isNumber: true, isUsual: true },
   { id: "helper", text: "table.helper", sort: "helper", width: 80 },
-  { id: "labels", text: "table.labels", sort: "labels", width: 80, isNumber: true },
+  { id: "labels", text: "table.labels", sort: "labels", width: 84, isNumber: true },
 ];
 
 const BY_ID = new Map(COLUMNS.map((column) => [column.id, column]));
 const KEPT = "tracklight.columns";
-const LEAST = 44;
-const MOST = 900;
-/** Below this width a screen is narrow. */
-const NARROW = 700;
+const narrow = new MediaQuery("max-width: 700px");
 
-interface Kept {
-  order: string[];
-  shown: string[];
-  widths: Record<string, number>;
-}
-
-function usual(): Kept {
-  const isNarrow = innerWidth < NARROW;
+function usual(isNarrow: boolean): Kept {
   return {
     order: COLUMNS.map((column) => column.id),
     shown: COLUMNS.filter((column) => (isNarrow ? column.isBrief : column.isUsual)).map((column) => column.id),
@@ -59,40 +51,10 @@ function usual(): Kept {
   };
 }
 
-/** What was kept, as far as it still makes sense; columns that are new since then come last. */
-export function restored(text: string | null, else_: Kept, ids: readonly string[]): Kept {
-  if (text === null) return else_;
-  try {
-    const kept = JSON.parse(text) as Partial<Kept>;
-    const known = (list: unknown): string[] =>
-      Array.isArray(list) ? [...new Set(list as unknown[])].filter((id): id is string => ids.includes(id as string)) : [];
-    const order = known(kept.order);
-    const shown = known(kept.shown);
-    if (shown.length === 0) return else_;
-    const widths: Record<string, number> = {};
-    for (const [id, width] of Object.entries(kept.widths ?? {})) {
-      if (ids.includes(id) && Number.isFinite(width)) widths[id] = clamp(width);
-    }
-    return { order: [...order, ...ids.filter((id) => !order.includes(id))], shown, widths };
-  } catch {
-    return else_;
-  }
-}
-
-const clamp = (width: number): number => Math.round(Math.min(MOST, Math.max(LEAST, width)));
-
-/** A list with one of its members put before another, or behind it where it comes from the left. */
-export function moved(order: readonly string[], id: string, to: string): string[] {
-  const from = order.indexOf(id);
-  const target = order.indexOf(to);
-  if (from < 0 || target < 0 || from === target) return [...order];
-  const rest = order.filter((other) => other !== id);
-  rest.splice(target, 0, id);
-  return rest;
-}
-
 class Columns {
-  #kept = $state.raw<Kept>(restored(localStorage.getItem(KEPT), usual(), [...BY_ID.keys()]));
+  /** Nothing before somebody chose. */
+  #own = $state.raw<Kept | undefined>(restored(localStorage.getItem(KEPT), [...BY_ID.keys()]));
+  readonly #kept = $derived(this.#own ?? usual(narrow.current));
 
   /** All, in order, for choosing. */
   readonly all = $derived(this.#kept.order.map((id) => BY_ID.get(id)).filter((column) => column !== undefined));
@@ -131,12 +93,12 @@ class Columns {
 
   reset(): void {
     localStorage.removeItem(KEPT);
-    this.#kept = usual();
+    this.#own = undefined;
   }
 
   #keep(change: Partial<Kept>): void {
-    this.#kept = { ...this.#kept, ...change };
-    localStorage.setItem(KEPT, JSON.stringify(this.#kept));
+    this.#own = { ...this.#kept, ...change };
+    localStorage.setItem(KEPT, JSON.stringify(this.#own));
   }
 }
 

@@ -55,7 +55,7 @@ export function destination(row: Connection): Piece[] {
   const { dst, dport, type, code } = row.orig;
   const pieces = [...named(row, dst, "dst"), address(dst, "dst"), ...port(dport, "dport")];
   if (type !== undefined) {
-    pieces.push({ text: `${type}/${code ?? 0}`, term: `icmp.type == ${type}`, look: "port" });
+    pieces.push({ text: `${type}/${code ?? 0}`, term: `icmp.type == ${type}`, look: "port icmp" });
   }
   return pieces;
 }
@@ -68,6 +68,12 @@ export const isSourceTranslated = (row: Connection): boolean =>
 export const isDestinationTranslated = (row: Connection): boolean =>
   row.reply.src !== row.orig.dst || (row.orig.dport !== undefined && row.reply.sport !== row.orig.dport);
 
+/** What NAT shows in between. */
+function publicly(shown: string, field: string, number: number | undefined, portField: string, look: string): Piece[] {
+  if (number === undefined) return [address(shown, field, `public alone ${look}`)];
+  return [address(shown, field, `public ${look}`), ...port(number, portField, "publicport")];
+}
+
 /** From the opener over what NAT shows in between to the true other end. */
 export function path(row: Connection): Piece[] {
   const { orig, reply } = row;
@@ -76,12 +82,10 @@ export function path(row: Connection): Piece[] {
   if (!isSource && !isDestination) return [{ text: "", look: "direct", term: "not nat" }];
   const pieces: Piece[] = [address(orig.src, "src", "end")];
   if (isDestination) {
-    pieces.push({ text: "→", look: "arrow" }, address(orig.dst, "dst", "public dnat"));
-    pieces.push(...port(orig.dport, "dport", "publicport"));
+    pieces.push({ text: "→", look: "arrow" }, ...publicly(orig.dst, "dst", orig.dport, "dport", "dnat"));
   }
   if (isSource) {
-    pieces.push({ text: "→", look: "arrow" }, address(reply.dst, "reply.dst", "public snat"));
-    pieces.push(...port(reply.dport, "reply.dport", "publicport"));
+    pieces.push({ text: "→", look: "arrow" }, ...publicly(reply.dst, "reply.dst", reply.dport, "reply.dport", "snat"));
   }
   pieces.push({ text: "→", look: "arrow" }, address(reply.src, "peer", "end"), ...port(reply.sport, "peer.port"));
   return pieces;

@@ -13,6 +13,8 @@ export const WINDOW = 200;
 const EVERY = 1500;
 /** How often a frozen result is asked for, so that it is not forgotten after five minutes. */
 const KEEP = 120_000;
+/** How long a place is looked at before its rows are asked for, in milliseconds. */
+const GLANCE = 60;
 /** How long a row that has ended is shown, in milliseconds. */
 const FAREWELL = 1200;
 
@@ -52,6 +54,7 @@ class Rows {
   #farewell: ReturnType<typeof setTimeout> | undefined;
   #heldNames = new Set<string>();
   #heldSince = 0;
+  #looking: ReturnType<typeof setTimeout> | undefined;
   #first = 0;
   #last = 0;
   #received = new WeakMap<Connection, number>();
@@ -166,7 +169,11 @@ class Rows {
   look(first: number, last: number): void {
     this.#first = first;
     this.#last = last;
-    this.#snapshot?.look(first, last);
+    // While somebody rushes by, little is asked for.
+    this.#looking ??= setTimeout(() => {
+      this.#looking = undefined;
+      this.#snapshot?.look(this.#first, this.#last);
+    }, GLANCE);
   }
 
   /** Keeps rows and order as they are from now on. */

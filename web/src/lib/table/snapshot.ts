@@ -25,9 +25,9 @@ interface Block {
   length: number;
 }
 
-export const BLOCK = 100;
+export const BLOCK = 50;
 /** Blocks that are remembered: what was looked at longest ago goes first. */
-const MOST_BLOCKS = 40;
+const MOST_BLOCKS = 60;
 const AT_ONCE = 2;
 
 const LOADING: Place = { kind: "loading" };
