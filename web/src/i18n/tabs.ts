@@ -1,3 +1,5 @@
 import type { Part } from "./index.svelte";
 
-export const tabs = {} as const satisfies Part;
+export const tabs = {
+  "tabs.offline.hint": { en: "is it running? systemctl status tracklight", it: "è in funzione? systemctl status tracklight" },
+} as const satisfies Part;
