@@ -52,6 +52,9 @@ function use(to: Language): void {
 
 use(preferred());
 
+/** Whether there is such a text: for keys that are put together of the daemon's words. */
+export const isText = (key: string): key is Text => Object.hasOwn(texts, key);
+
 /** A text with its values. */
 export function t(key: Text, values: Record<string, string | number> = {}): string {
   return texts[key][state.language].replace(/\{(\w+)\}/g, (all, name: string) =>

@@ -81,7 +81,7 @@ function short(value: number, locale: string): string {
 }
 
 function series(drawn: Drawn, colour: Colour): uPlot.Series[] {
-  const dots: uPlot.Series.Points = { show: true, size: 4, filter: (plot, place) => lonely(plot.data[place] ?? []) };
+  const dots: uPlot.Series.Points = { show: true, size: 4, filter: (plot, place) => lonely([...(plot.data[place] ?? [])]) };
   if (drawn === "changes") {
     return [
       { stroke: colour("births"), width: 1.5, points: dots },
