@@ -23,6 +23,15 @@ export interface View {
   limit: number;
   /** What groups are by, with commas. */
   by: string;
+  /** How groups are shown: "table" or "flow". */
+  shape: string;
+  /** What groups are sorted by, and what the flow's widths are. */
+  groupSort: string;
+  groupReverse: boolean;
+  /** Which events are shown, with commas; "" for all. */
+  kinds: string;
+  /** What the chart draws. */
+  draw: string;
   /** Name of the connection in the drawer; "" for none. */
   open: string;
   range: number;
@@ -38,6 +47,11 @@ const USUAL: View = {
   reverse: false,
   limit: 0,
   by: "src",
+  shape: "table",
+  groupSort: "connections",
+  groupReverse: false,
+  kinds: "",
+  draw: "connections",
   open: "",
   range: 3600,
   from: 0,
@@ -59,6 +73,11 @@ function parse(search: string): View {
     reverse: given.get("reverse") === "1",
     limit: Math.trunc(number("limit")),
     by: text("by"),
+    shape: text("shape"),
+    groupSort: text("groupSort"),
+    groupReverse: given.get("groupReverse") === "1",
+    kinds: text("kinds"),
+    draw: text("draw"),
     open: text("open"),
     range: number("range"),
     from: number("from"),
