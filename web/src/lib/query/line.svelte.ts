@@ -60,8 +60,10 @@ class Line {
   #later(cursor?: number): void {
     clearTimeout(this.#check);
     clearTimeout(this.#apply);
+    const asked = this.#askedAhead;
     this.#check = setTimeout(() => {
-      void this.check().then(() => (cursor === undefined ? undefined : this.look(cursor)));
+      // Somebody may have asked at another place meanwhile.
+      void this.check().then(() => (cursor === undefined || asked !== this.#askedAhead ? undefined : this.look(cursor)));
     }, CHECK);
     this.#apply = setTimeout(() => void this.#show(put), APPLY);
   }
