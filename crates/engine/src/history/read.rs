@@ -106,17 +106,23 @@ impl<'a> Reader<'a> {
     pub(super) fn finest(&self, from: u64, to: u64) -> Result<Step, Failure> {
         let slack = to.saturating_sub(from) / 100;
         let mut finest = Step::Second;
-        let mut firsts = Vec::with_capacity(Step::ALL.len());
+        // Begin and end of the first row of each coarser step.
+        let mut coarser: Vec<(u64, u64)> = Vec::with_capacity(Step::ALL.len());
         // From the coarsest, which go back farthest.
         for step in Step::ALL.into_iter().rev() {
             let Some(first) = self.first(step, step.begin(from), to)? else {
                 continue;
             };
-            let is_whole = firsts.iter().all(|&end| first < end + slack);
-            if firsts.is_empty() || is_whole {
+            let mut is_kept = true;
+            for &(begin, end) in &coarser {
+                // What the coarser row knows may be of the time before the while, which then begins with a gap.
+                let first = self.first(step, step.begin(begin.min(from)), to)?;
+                is_kept &= first.is_some_and(|first| first < end + slack);
+            }
+            if is_kept {
                 finest = step;
             }
-            firsts.push(first + step.seconds());
+            coarser.push((first, first + step.seconds()));
         }
         Ok(finest)
     }

@@ -242,6 +242,22 @@ fn as_many_rows_as_the_days_have_are_kept_and_the_oldest_go() {
 }
 
 #[test]
+fn a_while_that_begins_in_a_gap_is_as_fine_as_what_follows_it() {
+    let file = File::new();
+    let mut store = file.open();
+    let all = samples((NOON..NOON + 2_760).chain(NOON + 4_260..NOON + 4_500));
+    store.write(&all, NOON + 4_500).unwrap();
+    let ask = Ask {
+        from: NOON + 3_543,
+        to: NOON + 4_500,
+        step: Some(1),
+        points: None,
+    };
+    let series = read(&file.path(), file.limits, &ask, &[]).unwrap();
+    assert_eq!((series.step, series.points.len()), (1, 240));
+}
+
+#[test]
 fn a_step_that_is_finer_than_what_is_kept_is_answered_with_the_finest_that_is() {
     let file = File::with(Limits([30, 6, 4, 2]));
     let mut store = file.open();
