@@ -8,7 +8,7 @@ use ctnetlink::Key;
 use crate::Query;
 use crate::actions::Named;
 use crate::failure::Failure;
-use crate::saved::{self, Format, Header, Rereadable, Target};
+use crate::saved::{self, Format, Header, Rereadable, TableWriter, Target};
 use crate::session::Session;
 use crate::source::Source;
 
@@ -80,6 +80,27 @@ pub fn leave_out(path: &Path, left: &[Key]) -> Result<(), Failure> {
         |entry, _| Ok(!left.contains(&entry.key())),
     )?;
     Ok(())
+}
+
+/// The same of a table that is in memory.
+pub fn without(saved: &[u8], left: &[Key]) -> Result<Rereadable, Failure> {
+    const NAME: &str = "what was deleted";
+    let all = Rereadable::in_memory(saved, NAME);
+    if left.is_empty() {
+        return Ok(all);
+    }
+    let left: HashSet<&Key> = left.iter().collect();
+    let mut all = all.read()?;
+    let unwritable = |error| Failure::new("internal", format!("{NAME}: {error}"), "report it");
+    let mut rest = TableWriter::new(Vec::new(), all.header()).map_err(unwritable)?;
+    while let Some(entry) = all.next_entry()? {
+        if !left.contains(&entry.key()) {
+            rest.push(entry).map_err(unwritable)?;
+        }
+    }
+    let complete = all.end().and_then(|end| end.complete);
+    let rest = rest.finish(complete).map_err(unwritable)?;
+    Ok(Rereadable::in_memory(&rest, NAME))
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
-/** Puts a text into the clipboard, and says so. */
+/** Texts for the clipboard. */
 import { t } from "../i18n/index.svelte";
 import { toasts } from "./toasts.svelte";
 
+/** Puts a text into the clipboard, and says so. */
 export async function copy(text: string): Promise<void> {
-  toasts.say((await put(text)) ? t("shell.copied") : t("drawer.copy.failed"));
+  toasts.say((await toClipboard(text)) ? t("shell.copied") : t("drawer.copy.failed"));
 }
 
-async function put(text: string): Promise<boolean> {
+/** Puts a text into the clipboard; whether that could be done. */
+export async function toClipboard(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);
     return true;

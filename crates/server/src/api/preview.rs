@@ -1,6 +1,6 @@
 //! Deletions that wait for a yes: exactly which connections, whose, and what came of it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,8 +10,8 @@ use ctnetlink::{Client, DumpOutcome, Entry, Key};
 use engine::actions::{self, Changed, Named};
 use engine::live::Row;
 use engine::restore::{self, Restored};
-use engine::saved::{Header, Rereadable, TableWriter};
-use engine::{Failure, Query};
+use engine::saved::{Header, TableWriter};
+use engine::{Failure, Query, undo};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -500,22 +500,9 @@ fn named_own(keys: &[Key], own: &Own) -> Option<OwnSession> {
         .find_map(|key| own.is(&Entry::new(key.tuple, key.tuple.mirror())))
 }
 
-/// Puts back what is in a saved table, but for what was not deleted: what ended by itself is not to
-/// come back.
+/// Puts back what is in a saved table, but for what was not deleted.
 fn put_back(client: &Client, saved: &[u8], left: &[Key]) -> Result<Restored, Failure> {
-    const NAME: &str = "what was deleted";
-    let left: HashSet<&Key> = left.iter().collect();
-    let mut all = Rereadable::in_memory(saved, NAME).read()?;
-    let unwritable = |error| Failure::new("internal", format!("{NAME}: {error}"), "report it");
-    let mut deleted = TableWriter::new(Vec::new(), all.header()).map_err(unwritable)?;
-    while let Some(entry) = all.next_entry()? {
-        if !left.contains(&entry.key()) {
-            deleted.push(entry).map_err(unwritable)?;
-        }
-    }
-    let complete = all.end().and_then(|end| end.complete);
-    let deleted = deleted.finish(complete).map_err(unwritable)?;
-    let table = Rereadable::in_memory(&deleted, NAME);
+    let table = undo::without(saved, left)?;
     let checked = restore::check(&table, &Query::any(), |_| {})?;
     let go_on = |_| actions::Flow::Continue(());
     Ok(restore::restore(

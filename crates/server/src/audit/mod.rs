@@ -107,12 +107,7 @@ impl Audit {
     /// Opens the log in the state folder, and makes it, its owner's only, where there is none.
     /// Fails with `audit-failed`.
     pub fn open(folder: &Path) -> Result<Self, Failure> {
-        let path = folder.join(FILE);
-        let audit = Self::open_file(&path)?;
-        // Otherwise a power cut may take the file's name, and with it every line.
-        let folder = File::open(folder).and_then(|folder| folder.sync_all());
-        folder.map_err(|error| failure(&path, &error))?;
-        Ok(audit)
+        Self::open_file(&folder.join(FILE))
     }
 
     fn open_file(path: &Path) -> Result<Self, Failure> {
@@ -228,6 +223,10 @@ fn open_log(path: &Path) -> io::Result<Log> {
     options.read(true).append(true).create(true).mode(0o600);
     let mut file = options.open(path)?;
     let is_torn = ends_within_a_line(&mut file)?;
+    // Otherwise a power cut may take the file's name, and with it every line.
+    if let Some(folder) = path.parent() {
+        File::open(folder)?.sync_all()?;
+    }
     Ok(Log { file, is_torn })
 }
 
