@@ -304,31 +304,40 @@ fn a_walk_in_the_middle_of_a_resize_waits_for_its_end() {
     assert_eq!(others, MANY.into());
     let walker = Walker::open(&inside, client()).unwrap();
 
+    // One resize a walk: where they follow each other without a pause, no walk can be whole.
+    const TURNS: u64 = 40;
     let is_over = AtomicBool::new(false);
-    let resizes = AtomicU64::new(0);
-    let (mut walks, mut incomplete) = (0u32, 0u32);
-    let started = Instant::now();
+    let (begun, walked) = (AtomicU64::new(0), AtomicU64::new(0));
+    let wait_for = |count: &AtomicU64, least: u64| {
+        while count.load(Ordering::Acquire) < least && !is_over.load(Ordering::Relaxed) {
+            thread::yield_now();
+        }
+    };
+    let (mut incomplete, mut in_the_middle) = (0, 0);
     thread::scope(|scope| {
         scope.spawn(|| {
-            for buckets in [24_576, 16_384].into_iter().cycle() {
-                if is_over.load(Ordering::Relaxed) {
-                    break;
-                }
+            for (turn, buckets) in (0..TURNS).zip([24_576, 16_384].into_iter().cycle()) {
+                wait_for(&walked, turn);
+                begun.store(turn + 1, Ordering::Release);
                 size.to(buckets);
-                resizes.fetch_add(1, Ordering::Relaxed);
             }
         });
         let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            while (resizes.load(Ordering::Relaxed) < 40 || walks - incomplete < 8)
-                && started.elapsed() < Duration::from_secs(60)
-            {
-                let walked = walk(&walker, &AtomicU64::new(0));
-                walks += 1;
-                if !walked.outcome.complete {
+            for turn in 0..TURNS {
+                wait_for(&begun, turn + 1);
+                // At any moment of the move.
+                let began = Instant::now();
+                while began.elapsed() < Duration::from_millis(turn % 10) {
+                    std::hint::spin_loop();
+                }
+                let outcome = walk(&walker, &AtomicU64::new(0));
+                walked.store(turn + 1, Ordering::Release);
+                in_the_middle += u64::from(outcome.outcome.resizes > 0);
+                if !outcome.outcome.complete {
                     incomplete += 1;
                     continue;
                 }
-                assert_eq!(walked.standing.len() as u32, FEW, "{:?}", walked.outcome);
+                assert_eq!(outcome.standing.len() as u32, FEW, "{:?}", outcome.outcome);
             }
         }));
         is_over.store(true, Ordering::Relaxed);
@@ -336,9 +345,10 @@ fn a_walk_in_the_middle_of_a_resize_waits_for_its_end() {
             std::panic::resume_unwind(panic);
         }
     });
-    println!(
-        "{walks} walks, {incomplete} incomplete, {resizes:?} resizes in {:.1?}",
-        started.elapsed()
+    println!("{TURNS} walks, {in_the_middle} in the middle of a resize, {incomplete} incomplete");
+    assert!(
+        incomplete * 4 < TURNS,
+        "{incomplete} of {TURNS} walks could not be made whole"
     );
-    assert!(walks > incomplete, "no walk could be made whole");
+    assert!(in_the_middle > 0, "no walk met a resize");
 }
