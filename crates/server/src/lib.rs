@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod app;
+mod asker;
 pub mod audit;
 pub mod confine;
 pub mod gate;
@@ -11,6 +12,7 @@ pub mod notify;
 pub mod page;
 mod reload;
 mod run;
+mod shares;
 pub mod watch;
 pub mod who;
 

@@ -168,7 +168,7 @@ fn status_of(code: &str) -> StatusCode {
     match code {
         "usage" | "not-json" | "invalid" => StatusCode::BAD_REQUEST,
         code if code.starts_with("query-") => StatusCode::BAD_REQUEST,
-        "not-signed-in" => StatusCode::UNAUTHORIZED,
+        "not-signed-in" | "signed-out" => StatusCode::UNAUTHORIZED,
         "forbidden" => StatusCode::FORBIDDEN,
         "not-found" | "no-such-path" => StatusCode::NOT_FOUND,
         "method-not-allowed" => StatusCode::METHOD_NOT_ALLOWED,
@@ -177,6 +177,7 @@ fn status_of(code: &str) -> StatusCode {
         | "done-already" | "too-many" | "not-undoable" | "unsupported" => StatusCode::CONFLICT,
         "cursor-expired" => StatusCode::GONE,
         "too-large" => StatusCode::PAYLOAD_TOO_LARGE,
+        "body-late" => StatusCode::REQUEST_TIMEOUT,
         "media-type" => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "too-busy" | "not-ready" | "timed-out" => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -12,9 +13,11 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use super::error::Fault;
 use crate::app::App;
+use crate::asker::Asker;
 use crate::who::{Role, Who};
 
 /// Somebody who may see.
@@ -245,23 +248,39 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Body<T> {
     }
 }
 
-/// The bytes of a body, which is bounded.
-pub async fn bytes(request: Request, app: &Arc<App>) -> Result<Bytes, Fault> {
-    Bytes::from_request(request, app)
-        .await
-        .map_err(|rejection| {
-            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                too_large()
-            } else {
-                let response = rejection.into_response();
-                Fault::new(
-                    "usage",
-                    format!("the body could not be read ({})", response.status()),
-                    "send it whole",
-                )
-                .about("body")
-            }
-        })
+/// For how long a body may come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The bytes of a body, which is bounded in size and time. Whoever sent its head may have lost the right
+/// to ask by the time that its end has come.
+pub async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Fault> {
+    let read = timeout(PATIENCE, Bytes::from_request(request, state)).await;
+    let bytes = read.map_err(|_| late())?.map_err(|rejection| {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            too_large()
+        } else {
+            let response = rejection.into_response();
+            Fault::new(
+                "usage",
+                format!("the body could not be read ({})", response.status()),
+                "send it whole",
+            )
+            .about("body")
+        }
+    })?;
+    if let Some(asker) = Asker::now() {
+        asker.check()?;
+    }
+    Ok(bytes)
+}
+
+fn late() -> Fault {
+    let seconds = PATIENCE.as_secs();
+    Fault::new(
+        "body-late",
+        format!("the body did not come within {seconds} seconds"),
+        "send it at once, or less",
+    )
 }
 
 /// A body that is longer than is taken.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
-use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
 
 use super::connections::{Order, sort_by};
@@ -15,6 +14,7 @@ use super::shot::{Asked, Shot};
 use super::sse::{self, Frames, Gone};
 use super::view::{Subscription, Summaries};
 use crate::app::App;
+use crate::shares::Share;
 
 /// Which page is watched.
 #[derive(Clone, Debug, IntoParams)]
@@ -99,7 +99,7 @@ async fn show(
     frames: &Frames,
     mut summaries: Summaries,
     mut page: Option<Subscription>,
-    _permit: OwnedSemaphorePermit,
+    _permit: Share,
 ) -> Result<(), Gone> {
     let mut sent: Option<Arc<Shot>> = None;
     loop {

@@ -10,7 +10,6 @@ use axum::response::{IntoResponse, Response};
 use engine::Failure;
 use engine::contract::{self, Reply, Setup};
 use serde_json::Value;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::answer::{self, Pieces};
 use super::audit::{Told, audited};
@@ -18,6 +17,7 @@ use super::error::Fault;
 use super::extract::{self, Seer};
 use crate::app::App;
 use crate::audit::Counts;
+use crate::shares::Share;
 use crate::who::{Role, Who};
 
 /// Says who answered `stats`.
@@ -41,7 +41,7 @@ pub async fn read(
 ) -> Result<Response, Fault> {
     let input = match extract::bytes(request, &app).await {
         Ok(input) => input,
-        Err(fault) => return Ok(unread(&fault)),
+        Err(fault) => return unread(fault),
     };
     let state = Arc::clone(&app);
     let reply = app
@@ -91,7 +91,7 @@ pub async fn delete(
     }
     let input = match extract::bytes(request, &app).await {
         Ok(input) => input,
-        Err(fault) => return Ok(unread(&fault)),
+        Err(fault) => return unread(fault),
     };
     let state = Arc::clone(&app);
     let reply = app
@@ -102,9 +102,13 @@ pub async fn delete(
     Ok(answered(reply, None))
 }
 
-/// The contract's answer to a body that could not be read, with the status that fits.
-fn unread(fault: &Fault) -> Response {
-    with_status(contract::refuse_input(), fault.status())
+/// The contract's answer to a body that could not be read, with the status that fits. Who may not ask
+/// any more is told so as by the gate.
+fn unread(fault: Fault) -> Result<Response, Fault> {
+    match fault.status() {
+        StatusCode::UNAUTHORIZED => Err(fault),
+        status => Ok(with_status(contract::refuse_input(), status)),
+    }
 }
 
 fn with_status(reply: Reply, status: StatusCode) -> Response {
@@ -180,7 +184,7 @@ fn with_setup(app: &App, call: impl FnOnce(&Setup) -> Reply) -> Reply {
 }
 
 /// The reply's body is written while it is sent: of a million connections it is 600 MB.
-fn answered(reply: Reply, permit: Option<OwnedSemaphorePermit>) -> Response {
+fn answered(reply: Reply, permit: Option<Share>) -> Response {
     for note in reply.notes() {
         tracing::warn!("contract: {note}");
     }

@@ -1,54 +1,60 @@
-//! What takes long is done beside the threads that answer, so many at once and no more.
+//! What takes long is done beside the threads that answer, so many at once and no more; nobody who asks
+//! has all of it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use engine::Failure;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::Fault;
+use crate::asker::Asker;
+use crate::shares::{Share, Shares};
 
-/// How many look at the whole table at once.
+/// How many look at the whole table at once. One of them is an operator: a change need not wait for
+/// all who look.
 const AT_ONCE: usize = 4;
-/// How many may wait for that.
+const VIEWERS_AT_ONCE: usize = AT_ONCE - 1;
+/// How many may wait for that, in all and of one who asks.
 const WAITING: usize = 64;
+const WAITING_OF_ONE: usize = WAITING / 2;
 /// How many answers are written while the table is read.
 const STREAMS: usize = 8;
+const STREAMS_OF_ONE: usize = STREAMS / 2;
 /// How many listen at once.
 const LISTENERS: usize = 256;
+const LISTENERS_OF_ONE: usize = LISTENERS / 4;
 
 /// What is under way.
 #[derive(Debug)]
 pub struct Work {
     turns: Arc<Semaphore>,
-    waiting: AtomicUsize,
-    streams: Arc<Semaphore>,
-    listeners: Arc<Semaphore>,
+    viewers: Arc<Semaphore>,
+    waiting: Arc<Shares>,
+    streams: Arc<Shares>,
+    listeners: Arc<Shares>,
 }
 
 impl Default for Work {
     fn default() -> Self {
         Self {
             turns: Arc::new(Semaphore::new(AT_ONCE)),
-            waiting: AtomicUsize::new(0),
-            streams: Arc::new(Semaphore::new(STREAMS)),
-            listeners: Arc::new(Semaphore::new(LISTENERS)),
+            viewers: Arc::new(Semaphore::new(VIEWERS_AT_ONCE)),
+            waiting: Shares::new(WAITING, WAITING_OF_ONE),
+            streams: Shares::new(STREAMS, STREAMS_OF_ONE),
+            listeners: Shares::new(LISTENERS, LISTENERS_OF_ONE),
         }
     }
 }
 
-/// Counts somebody who waits, for as long as it lives.
-struct Waits<'a>(&'a AtomicUsize);
-
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+/// A turn; of a viewer's, one of those that viewers have too.
+struct Turn {
+    _of_all: OwnedSemaphorePermit,
+    _of_viewers: Option<OwnedSemaphorePermit>,
 }
 
 impl Work {
     /// Does something that reads the table or asks the kernel, when it is its turn. Who asks and
-    /// goes away while it waits gives its place up.
+    /// goes away while it waits gives its place up; whose right has ended meanwhile is refused.
     pub async fn run<T, F>(
         &self,
         work: impl FnOnce() -> Result<T, F> + Send + 'static,
@@ -57,41 +63,61 @@ impl Work {
         T: Send + 'static,
         F: Into<Fault> + Send + 'static,
     {
-        let turn = self.turn().await?;
+        let asker = Asker::now();
+        let turn = self.turn(asker.as_ref()).await?;
         let done = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            work()
+            if let Some(asker) = asker {
+                asker.check()?;
+            }
+            work().map_err(Into::into)
         });
-        match done.await {
-            Ok(done) => done.map_err(Into::into),
-            Err(error) => Err(broken(&error)),
-        }
+        done.await.unwrap_or_else(|error| Err(broken(&error)))
     }
 
     /// The right to write an answer while the table is read.
-    pub fn stream(&self) -> Result<OwnedSemaphorePermit, Fault> {
-        let permit = Arc::clone(&self.streams).try_acquire_owned();
-        permit.map_err(|_| Fault::too_busy())
+    pub(super) fn stream(&self) -> Result<Share, Fault> {
+        take(&self.streams, Asker::now().as_ref())
     }
 
     /// The right to listen.
-    pub fn listener(&self) -> Result<OwnedSemaphorePermit, Fault> {
-        let permit = Arc::clone(&self.listeners).try_acquire_owned();
-        permit.map_err(|_| Fault::too_busy())
+    pub(super) fn listener(&self) -> Result<Share, Fault> {
+        take(&self.listeners, Asker::now().as_ref())
     }
 
-    async fn turn(&self) -> Result<OwnedSemaphorePermit, Fault> {
+    async fn turn(&self, asker: Option<&Asker>) -> Result<Turn, Fault> {
+        let is_operator = asker.is_some_and(Asker::is_operator);
+        let lane = (!is_operator).then(|| Arc::clone(&self.viewers));
         let turns = Arc::clone(&self.turns);
-        if let Ok(turn) = Arc::clone(&turns).try_acquire_owned() {
-            return Ok(turn);
+        let free = |of: &Arc<Semaphore>| Arc::clone(of).try_acquire_owned();
+        let of_viewers = lane.as_ref().map(free);
+        if !matches!(of_viewers, Some(Err(_)))
+            && let Ok(of_all) = free(&turns)
+        {
+            return Ok(Turn {
+                _of_all: of_all,
+                _of_viewers: of_viewers.and_then(Result::ok),
+            });
         }
-        let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let _waits = Waits(&self.waiting);
-        if waiting >= WAITING {
-            return Err(Fault::too_busy());
-        }
-        turns.acquire_owned().await.map_err(|_| Fault::too_busy())
+        drop(of_viewers);
+        let _waits = take(&self.waiting, asker)?;
+        // They are never closed.
+        let closed = |_| Fault::too_busy();
+        let of_viewers = match lane {
+            Some(lane) => Some(lane.acquire_owned().await.map_err(closed)?),
+            None => None,
+        };
+        Ok(Turn {
+            _of_all: turns.acquire_owned().await.map_err(closed)?,
+            _of_viewers: of_viewers,
+        })
     }
+}
+
+/// One for who asks. What the daemon does by itself has a share like everybody.
+fn take(shares: &Arc<Shares>, asker: Option<&Asker>) -> Result<Share, Fault> {
+    let taken = shares.take(asker.map_or("", Asker::name), 1);
+    taken.ok_or_else(Fault::too_busy)
 }
 
 fn broken(error: &tokio::task::JoinError) -> Fault {
@@ -107,31 +133,95 @@ fn broken(error: &tokio::task::JoinError) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::who::{Role, Who};
+
+    fn asker(name: &str, role: Role) -> Asker {
+        let who = Who {
+            name: name.to_owned(),
+            role,
+            from: None,
+        };
+        Asker::for_tests(who)
+    }
+
+    /// So many who wait for a turn on behalf of one.
+    async fn wait(
+        work: &Arc<Work>,
+        asker: &Asker,
+        many: usize,
+    ) -> Vec<tokio::task::JoinHandle<Result<i32, u16>>> {
+        let before = work.waiting.taken();
+        let waiting = (0..many).map(|_| {
+            let (work, asker) = (Arc::clone(work), asker.clone());
+            tokio::spawn(asker.ask(async move {
+                let done = work.run(|| Ok::<_, Failure>(7)).await;
+                done.map_err(|fault| fault.status().as_u16())
+            }))
+        });
+        let waiting = waiting.collect();
+        while work.waiting.taken() < before + many {
+            tokio::task::yield_now().await;
+        }
+        waiting
+    }
 
     #[tokio::test]
     async fn who_comes_when_the_queue_is_full_is_told_to_come_again() {
         let work = Arc::new(Work::default());
         let all = Arc::clone(&work.turns).try_acquire_many_owned(AT_ONCE as u32);
-        let waiting: Vec<_> = (0..WAITING)
-            .map(|_| {
-                let work = Arc::clone(&work);
-                tokio::spawn(async move {
-                    work.run(|| Ok::<_, Failure>(7))
-                        .await
-                        .map_err(|fault| fault.status())
-                })
-            })
-            .collect();
-        while work.waiting.load(Ordering::Relaxed) < WAITING {
-            tokio::task::yield_now().await;
+        let mut waiting = Vec::new();
+        for name in ["one", "other"] {
+            let asker = asker(name, Role::Viewer);
+            waiting.extend(wait(&work, &asker, WAITING_OF_ONE).await);
+            let fault = asker.ask(work.run(|| Ok::<_, Failure>(7))).await;
+            let fault = fault.unwrap_err();
+            assert_eq!(fault.status(), 503);
+            assert_eq!(fault.body().code, "too-busy");
         }
-        let fault = work.run(|| Ok::<_, Failure>(7)).await.unwrap_err();
-        assert_eq!(fault.status(), 503);
-        assert_eq!(fault.body().code, "too-busy");
+        let third = asker("third", Role::Operator);
+        let full = third.ask(work.run(|| Ok::<_, Failure>(7))).await;
+        assert_eq!(full.unwrap_err().status(), 503);
         drop(all);
         for waiting in waiting {
             assert_eq!(waiting.await.unwrap(), Ok(7));
         }
-        assert_eq!(work.waiting.load(Ordering::Relaxed), 0);
+        assert_eq!(work.waiting.taken(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_operator_has_a_turn_while_viewers_have_all_of_theirs() {
+        let work = Arc::new(Work::default());
+        let viewer = asker("viewer", Role::Viewer);
+        let mut turns = Vec::new();
+        for _ in 0..VIEWERS_AT_ONCE {
+            turns.push(work.turn(Some(&viewer)).await.unwrap());
+        }
+        let waiting = wait(&work, &viewer, 2).await;
+        let operator = asker("operator", Role::Operator);
+        let done = operator.ask(work.run(|| Ok::<_, Failure>(8))).await;
+        assert_eq!(done.unwrap(), 8);
+        assert_eq!(work.waiting.taken(), 2, "the viewer waits on");
+        drop(turns);
+        for waiting in waiting {
+            assert_eq!(waiting.await.unwrap(), Ok(7));
+        }
+    }
+
+    #[tokio::test]
+    async fn one_who_listens_and_reads_as_often_as_they_may_leaves_room_for_others() {
+        let work = Work::default();
+        let mut held = Vec::new();
+        for name in ["one", "other"] {
+            let asker = asker(name, Role::Viewer);
+            let taken = asker.ask(async {
+                let listeners: Vec<_> = std::iter::from_fn(|| work.listener().ok()).collect();
+                let streams: Vec<_> = std::iter::from_fn(|| work.stream().ok()).collect();
+                (listeners, streams)
+            });
+            let (listeners, streams) = taken.await;
+            assert_eq!(listeners.len(), LISTENERS_OF_ONE, "{name}");
+            assert_eq!(streams.len(), STREAMS_OF_ONE, "{name}");
+            held.push((listeners, streams));
+        }
     }
 }

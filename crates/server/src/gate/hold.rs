@@ -33,6 +33,25 @@ pub(super) enum Right {
     Session(String),
 }
 
+/// A way to look again whether a right still holds: what waited for its turn, or for the rest of its
+/// request, may have been asked by one that has ended meanwhile.
+#[derive(Clone)]
+pub(crate) struct Still {
+    gate: Arc<Gate>,
+    right: Right,
+}
+
+impl Still {
+    pub(super) fn new(gate: Arc<Gate>, right: Right) -> Self {
+        Self { gate, right }
+    }
+
+    /// Whether it holds. Looks at the file of tokens.
+    pub(crate) fn holds(&self) -> bool {
+        self.right.holds(&self.gate)
+    }
+}
+
 impl Right {
     /// Whether it still holds. Where that cannot be found out, it does not.
     fn holds(&self, gate: &Gate) -> bool {

@@ -17,12 +17,13 @@ use axum::response::{IntoResponse, Response};
 use engine::Failure;
 use engine::config::{Origin, Server};
 
+use crate::asker::Asker;
 use crate::listen::Place;
-
 use crate::who::{Role, Who};
 
 pub use attempts::Attempts;
 use hold::Right;
+pub(crate) use hold::Still;
 use refused::Refused;
 pub use sessions::Sessions;
 pub(crate) use signin::described;
@@ -238,8 +239,10 @@ pub async fn check(State(gate): State<Arc<Gate>>, mut request: Request, next: Ne
             if let Some(place) = request.extensions().get::<Arc<Place>>() {
                 place.known();
             }
-            request.extensions_mut().insert(who);
-            hold::while_it_holds(next.run(request).await, &gate, right)
+            request.extensions_mut().insert(who.clone());
+            let asker = Asker::new(who, Still::new(Arc::clone(&gate), right.clone()));
+            let response = asker.ask(next.run(request)).await;
+            hold::while_it_holds(response, &gate, right)
         }
         Err(_) if is_open => next.run(request).await,
         Err(Refused::Unknown) if is_read && request.uri().path() == "/" => {

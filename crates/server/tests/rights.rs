@@ -1,0 +1,137 @@
+//! What is asked by a right that ends before it is done is not done.
+
+mod support;
+
+use std::convert::Infallible;
+use std::sync::{Arc, mpsc};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use axum::middleware::from_fn_with_state;
+use engine::Failure;
+use engine::config::Server;
+use futures_util::{StreamExt, poll, stream};
+use server::gate::{self, Gate, Peer, Tokens};
+use server::who::Role;
+use support::{Daemon, PATIENCE, daemon};
+use tempfile::TempDir;
+use testkit::fill::fill;
+use tower::ServiceExt;
+
+/// A daemon's API behind its gate.
+struct Gated {
+    daemon: Daemon,
+    folder: TempDir,
+    router: Router,
+}
+
+impl Gated {
+    fn start() -> Option<Self> {
+        let mut daemon = daemon()?;
+        daemon.who = None;
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = Tokens::open(folder.path()).unwrap();
+        let gate = Arc::new(Gate::new(tokens, &Server::default(), 0));
+        let router = daemon
+            .router()
+            .layer(from_fn_with_state(gate, gate::check))
+            .layer(axum::Extension(Peer {
+                from: Some(([127, 0, 0, 1], 50_000).into()),
+                uid: None,
+                is_tls: false,
+            }));
+        Some(Self {
+            daemon,
+            folder,
+            router,
+        })
+    }
+
+    /// The tokens as another process has them.
+    fn tokens(&self) -> Tokens {
+        Tokens::open(self.folder.path()).unwrap()
+    }
+
+    async fn ask(&self, request: Request<Body>) -> (u16, String) {
+        let answer = self.router.clone().oneshot(request).await.unwrap();
+        let status = answer.status().as_u16();
+        let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await;
+        (status, String::from_utf8(body.unwrap().to_vec()).unwrap())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_comes_after_its_token_was_revoked_changes_nothing() {
+    let Some(gated) = Gated::start() else { return };
+    fill(&gated.daemon.client, 10).unwrap();
+    gated.daemon.known(10).await;
+    for (method, path, first, rest) in [
+        (
+            "POST",
+            "/api/connections/delete",
+            "{\"action\":",
+            "\"flush\"}",
+        ),
+        (
+            "PATCH",
+            "/api/v1/connections",
+            "{\"query\":\"\",\"all\":true,",
+            "\"change\":{\"timeout\":1}}",
+        ),
+    ] {
+        let secret = gated.tokens().add("one", Role::Operator, None).unwrap();
+        let tokens = gated.tokens();
+        // The head was let through when the body is asked for.
+        let rest = stream::once(async move {
+            tokens.revoke("one").unwrap();
+            rest
+        });
+        let body = stream::once(async move { first }).chain(rest);
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("authorization", format!("Bearer {secret}"))
+            .header("content-type", "application/json")
+            .body(Body::from_stream(body.map(Ok::<_, Infallible>)))
+            .unwrap();
+        let (status, text) = gated.ask(request).await;
+        assert_eq!(status, 401, "{text}");
+        assert!(text.contains("\"signed-out\""), "{text}");
+    }
+    assert_eq!(gated.daemon.namespace.conntrack_count().unwrap(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_signed_out_while_waiting_for_a_turn_is_not_answered() {
+    let Some(gated) = Gated::start() else { return };
+    let secret = gated.tokens().add("one", Role::Viewer, None).unwrap();
+    // All turns that a viewer could have are taken.
+    let (begun, has_begun) = mpsc::channel();
+    let mut ends = Vec::new();
+    for _ in 0..3 {
+        let (end, ended) = mpsc::channel::<()>();
+        let (app, begun) = (Arc::clone(&gated.daemon.app), begun.clone());
+        tokio::spawn(async move {
+            let work = move || {
+                begun.send(()).unwrap();
+                let _ = ended.recv();
+                Ok::<_, Failure>(())
+            };
+            app.api.work.run(work).await
+        });
+        ends.push(end);
+        has_begun.recv_timeout(PATIENCE).unwrap();
+    }
+    let request = Request::get("/api/v1/connections")
+        .header("authorization", format!("Bearer {secret}"))
+        .body(Body::empty())
+        .unwrap();
+    let mut asked = Box::pin(gated.ask(request));
+    assert!(poll!(&mut asked).is_pending());
+    gated.tokens().revoke("one").unwrap();
+    drop(ends);
+    let (status, text) = asked.await;
+    assert_eq!(status, 401, "{text}");
+    assert!(text.contains("\"signed-out\""), "{text}");
+}
