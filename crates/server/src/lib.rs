@@ -7,6 +7,7 @@ pub mod audit;
 pub mod confine;
 pub mod gate;
 pub mod listen;
+mod memory;
 pub mod metrics;
 pub mod notify;
 pub mod page;

@@ -3,8 +3,10 @@
 //! They are those of `web/dist`, which `make build` makes before. A program that was built without has
 //! no page, and shows the API instead.
 
+use std::borrow::Cow;
+
 use axum::Router;
-use axum::body::Body;
+use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -59,7 +61,10 @@ fn answer(path: &str, headers: &HeaderMap, file: EmbeddedFile) -> Response {
         return with_tag(axum::http::StatusCode::NOT_MODIFIED, &tag);
     }
     let kind = HeaderValue::from_static(kind_of(path));
-    let body = Body::from(file.data.into_owned());
+    let body = match file.data {
+        Cow::Borrowed(data) => Bytes::from_static(data),
+        Cow::Owned(data) => data.into(),
+    };
     let mut response = with_tag(([(header::CONTENT_TYPE, kind)], body), &tag);
     if path.starts_with(NAMED) {
         let for_ever = HeaderValue::from_static("private, max-age=31536000, immutable");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::Request;
 use axum::http::Method;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -49,8 +49,6 @@ pub struct Options {
 const FIRST: &str = "admin";
 /// How long an answer may take to begin.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The longest body of somebody who signs in.
-const BODY: usize = 64 << 10;
 
 /// Runs until SIGTERM or SIGINT. `tell` is given what a person should see.
 pub fn run(options: Options, tell: &dyn Fn(&str)) -> Result<(), Failure> {
@@ -268,8 +266,7 @@ fn router(app: &Arc<App>, gate: &Arc<Gate>) -> Router {
         .merge(metrics::routes_with(findings))
         .merge(page::routes())
         .with_state(Arc::clone(app))
-        // The API bounds its own bodies, and says so in its own shape.
-        .merge(gate::routes(Arc::clone(gate)).layer(DefaultBodyLimit::max(BODY)))
+        .merge(gate::routes(Arc::clone(gate)))
         .layer(from_fn_with_state(Arc::clone(gate), gate::check))
         .layer(from_fn(in_time))
         .layer(CatchPanicLayer::custom(panicked))

@@ -526,7 +526,7 @@ async fn lists_of_the_contract_that_nobody_reads_wait_in_memory_for_a_few_only()
             .unwrap()
     };
     let mut unread = Vec::new();
-    for _ in 0..8 {
+    for _ in 0..4 {
         let answer = ask().await;
         assert_eq!(answer.status(), 200);
         unread.push(answer);

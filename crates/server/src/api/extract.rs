@@ -5,19 +5,18 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
 
+use super::BODY_LIMIT;
 use super::error::Fault;
 use crate::app::App;
 use crate::asker::Asker;
+use crate::memory;
 use crate::who::{Role, Who};
 
 /// Somebody who may see.
@@ -229,7 +228,7 @@ pub struct Body<T>(pub T);
 impl<T: DeserializeOwned> FromRequest<Arc<App>> for Body<T> {
     type Rejection = Fault;
 
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Fault> {
+    async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, Fault> {
         if !is_json(request.headers()) {
             return Err(Fault::new(
                 "media-type",
@@ -237,7 +236,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Body<T> {
                 "send Content-Type: application/json",
             ));
         }
-        let bytes = bytes(request, app).await?;
+        let bytes = bytes(request).await?;
         let mut json = serde_json::Deserializer::from_slice(&bytes);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let path = error.path().to_string();
@@ -248,48 +247,15 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Body<T> {
     }
 }
 
-/// For how long a body may come.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The bytes of a body, which is bounded in size and time. Whoever sent its head may have lost the right
-/// to ask by the time that its end has come.
-pub async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Fault> {
-    let read = timeout(PATIENCE, Bytes::from_request(request, state)).await;
-    let bytes = read.map_err(|_| late())?.map_err(|rejection| {
-        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            too_large()
-        } else {
-            let response = rejection.into_response();
-            Fault::new(
-                "usage",
-                format!("the body could not be read ({})", response.status()),
-                "send it whole",
-            )
-            .about("body")
-        }
-    })?;
+/// The bytes of a body. Whoever sent its head may have lost the right to ask by the time that its end has
+/// come.
+pub async fn bytes(request: Request) -> Result<Bytes, Fault> {
+    let (parts, body) = request.into_parts();
+    let bytes = memory::read(&parts, body, BODY_LIMIT).await?;
     if let Some(asker) = Asker::now() {
         asker.check()?;
     }
     Ok(bytes)
-}
-
-fn late() -> Fault {
-    let seconds = PATIENCE.as_secs();
-    Fault::new(
-        "body-late",
-        format!("the body did not come within {seconds} seconds"),
-        "send it at once, or less",
-    )
-}
-
-/// A body that is longer than is taken.
-pub fn too_large() -> Fault {
-    Fault::new(
-        "too-large",
-        "the body is longer than is taken",
-        "send less at once",
-    )
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

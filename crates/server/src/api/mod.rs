@@ -35,12 +35,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn;
 use tower_http::compression::CompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
+use crate::memory;
 use error::Fault;
 
 /// The longest body that is taken: the contract's limit.
@@ -89,7 +90,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/api/{*path}", axum::routing::any(nowhere))
         .route("/api", axum::routing::any(nowhere))
         .method_not_allowed_fallback(wrong_method)
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(from_fn(memory::hold_answer))
         .layer(CompressionLayer::new())
 }
 

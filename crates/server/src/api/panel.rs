@@ -39,7 +39,7 @@ pub async fn read(
     _: Seer,
     request: Request,
 ) -> Result<Response, Fault> {
-    let input = match extract::bytes(request, &app).await {
+    let input = match extract::bytes(request).await {
         Ok(input) => input,
         Err(fault) => return unread(fault),
     };
@@ -89,7 +89,7 @@ pub async fn delete(
         let failure = Failure::new("permission-denied", message, "");
         return Ok(answered(contract::refuse(failure), None));
     }
-    let input = match extract::bytes(request, &app).await {
+    let input = match extract::bytes(request).await {
         Ok(input) => input,
         Err(fault) => return unread(fault),
     };

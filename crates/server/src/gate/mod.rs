@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use engine::Failure;
@@ -19,6 +19,7 @@ use engine::config::{Origin, Server};
 
 use crate::asker::Asker;
 use crate::listen::Place;
+use crate::memory::{Holder, Memory};
 use crate::who::{Role, Who};
 
 pub use attempts::Attempts;
@@ -56,6 +57,7 @@ pub struct Gate {
     pub attempts: Attempts,
     /// The user that the daemon runs as.
     uid: u32,
+    memory: Arc<Memory>,
     settings: RwLock<Settings>,
 }
 
@@ -83,6 +85,7 @@ impl Gate {
             sessions: Sessions::default(),
             attempts: Attempts::default(),
             uid,
+            memory: Arc::default(),
             settings: RwLock::new(Settings::of(server)),
         }
     }
@@ -234,11 +237,22 @@ pub async fn check(State(gate): State<Arc<Gate>>, mut request: Request, next: Ne
     };
     let is_open = gate.is_open(request.method(), request.uri().path());
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    let response = match gate.who(&peer, request.headers(), request.method()) {
+    let place = request.extensions().get::<Arc<Place>>().cloned();
+    let place = place.as_deref();
+    let asks = gate.who(&peer, request.headers(), request.method());
+    let asks = asks.and_then(|(who, right)| match place {
+        Some(place) if !place.known(&who) => Err(Refused::TooMany(who.name)),
+        _ => Ok((who, right)),
+    });
+    // Kept here until the answer's head is there.
+    let holder = match &asks {
+        Ok((who, _)) => Holder::known(&gate.memory, &who.name),
+        Err(_) => Holder::stranger(&gate.memory, peer.from.map(|from| from.ip())),
+    };
+    request.extensions_mut().insert(holder.clone());
+    let is_known = asks.is_ok();
+    let response = match asks {
         Ok((who, right)) => {
-            if let Some(place) = request.extensions().get::<Arc<Place>>() {
-                place.known();
-            }
             request.extensions_mut().insert(who.clone());
             let asker = Asker::new(who, Still::new(Arc::clone(&gate), right.clone()));
             let response = asker.ask(next.run(request)).await;
@@ -250,6 +264,12 @@ pub async fn check(State(gate): State<Arc<Gate>>, mut request: Request, next: Ne
         }
         Err(refused) => refused.into_response(),
     };
+    if let Some(place) = place
+        && (!is_known || response.status() == StatusCode::UNAUTHORIZED)
+    {
+        place.unknown();
+    }
+    drop(holder);
     with_headers(response)
 }
 

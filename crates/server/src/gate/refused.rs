@@ -12,6 +12,8 @@ pub(super) enum Refused {
     Wrong,
     /// Wrong ones came too often: seconds to wait.
     TooOften(u64),
+    /// Connected too often already, by this name.
+    TooMany(String),
     /// Known, and not allowed.
     Forbidden(String),
     /// Asked under a name that is not ours.
@@ -52,6 +54,19 @@ impl IntoResponse for Refused {
                         "too-many-attempts",
                         format!("too many wrong tokens came from there; wait {seconds} s"),
                         "a program with a token that was revoked should be stopped",
+                    ),
+                )
+            }
+            Self::TooMany(name) => {
+                wait = Some(5);
+                (
+                    StatusCode::TOO_MANY_REQUESTS,
+                    Failure::new(
+                        "too-many-connections",
+                        format!(
+                            "{name} has as many connections as one may have, or all of its kind have"
+                        ),
+                        "ask more over one connection, close some, or give every program a token of its own",
                     ),
                 )
             }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use axum::extract::rejection::{FormRejection, JsonRejection};
-use axum::extract::{Form, Query, State};
+use axum::extract::{Form, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
@@ -14,6 +15,7 @@ use utoipa::{OpenApi, ToSchema};
 use super::refused::Refused;
 use super::{COOKIE, COOKIE_OF_TLS, Gate, Peer, Token};
 use crate::api::error::{ErrorBody, Fault};
+use crate::memory;
 use crate::who::{Role, Who};
 
 /// `/signin` and `/api/v1/session`.
@@ -24,7 +26,24 @@ pub fn routes(gate: Arc<Gate>) -> Router {
             "/api/v1/session",
             get(whoami).post(begin_session).delete(sign_out),
         )
+        .layer(from_fn(with_short_body))
         .with_state(gate)
+}
+
+/// The longest body: a token or a code has less than a hundred bytes.
+const BODY: usize = 4 << 10;
+
+/// Reads the body before anything else. Strangers send it: it is short, and soon there.
+async fn with_short_body(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    match memory::read(&parts, body, BODY).await {
+        Ok(body) => next.run(Request::from_parts(parts, body.into())).await,
+        Err(fault) if parts.uri.path() == "/signin" => {
+            let words = format!("This could not be read: {}.", fault.body().message);
+            (fault.status(), Html(form("", &words))).into_response()
+        }
+        Err(fault) => fault.into_response(),
+    }
 }
 
 /// What somebody signs in with.
@@ -108,13 +127,9 @@ async fn begin_session(
 ) -> Response {
     let Json(answer) = match answer {
         Ok(answer) => answer,
-        Err(rejection) => {
-            let (code, message) = match rejection.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => ("too-large", "this is too long for a token"),
-                _ => ("usage", "the request has no token"),
-            };
+        Err(_) => {
             let hint = "send {\"token\": \"tl_…\"} or {\"code\": \"…\"} as application/json";
-            return Fault::new(code, message, hint).into_response();
+            return Fault::new("usage", "the request has no token", hint).into_response();
         }
     };
     match begin(&gate, &peer, &headers, &answer) {

@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tower::ServiceExt;
 
 use super::activity::Activity;
@@ -33,6 +33,12 @@ pub struct Limits {
     pub connections: usize,
     /// Of them, from one address or IPv6 network that is not this machine's.
     pub of_one: usize,
+    /// Of all, those who have shown that they may ask, the rest being left for newcomers.
+    pub known: usize,
+    /// Of these, viewers, the rest being left for operators.
+    pub viewers: usize,
+    /// Of these, by one token.
+    pub known_of_one: usize,
     /// Of all, those of whom nothing shows yet that they may ask.
     pub strangers: usize,
     /// Of those, from one address, IPv6 network, or from this machine.
@@ -43,6 +49,8 @@ pub struct Limits {
     pub head: Duration,
     /// For how long a connection of HTTP/2 may be of no use.
     pub idle: Duration,
+    /// For how long an answer may wait for its reader to take more of it.
+    pub stall: Duration,
     /// For how long answers may go on when the daemon ends.
     pub end: Duration,
 }
@@ -52,11 +60,15 @@ impl Default for Limits {
         Self {
             connections: 1024,
             of_one: 256,
+            known: 768,
+            viewers: 704,
+            known_of_one: 64,
             strangers: 256,
             strangers_of_one: 64,
             unix: 256,
             head: Duration::from_secs(10),
             idle: Duration::from_secs(60),
+            stall: Duration::from_secs(60),
             end: Duration::from_secs(4),
         }
     }
@@ -64,6 +76,10 @@ impl Default for Limits {
 
 /// The longest head of a request.
 const HEAD: usize = 64 << 10;
+/// How much is asked for at once over one connection of HTTP/2, and how much of a body waits there for
+/// somebody to read it.
+const STREAMS: u32 = 16;
+const WINDOW: u32 = 32 << 10;
 /// For how long the other end of TCP may acknowledge nothing.
 const SILENCE: Duration = Duration::from_secs(60);
 /// How long to wait when the process has no descriptor left for a connection.
@@ -123,7 +139,7 @@ impl Shared {
         place: Option<Arc<Place>>,
         watcher: hyper_util::server::graceful::Watcher,
     ) {
-        let activity = Activity::new();
+        let activity = Activity::default();
         let (router, active) = (self.router.clone(), activity.clone());
         let here = place.clone();
         let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
@@ -155,6 +171,7 @@ impl Shared {
         tokio::select! {
             _ = connection => {}
             () = activity.is_idle(self.limits.head, self.limits.idle) => {}
+            () = activity.is_stalled(self.limits.stall) => {}
             () = is_needed => {}
         }
     }
@@ -172,7 +189,10 @@ impl Shared {
             .http2()
             .timer(TokioTimer::new())
             .max_header_list_size(HEAD as u32)
-            .max_concurrent_streams(64)
+            .max_concurrent_streams(STREAMS)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(2 * WINDOW)
+            .max_send_buf_size(2 * WINDOW as usize)
             .keep_alive_interval(Duration::from_secs(30))
             .keep_alive_timeout(Duration::from_secs(20));
         builder
@@ -231,24 +251,28 @@ async fn accept_tcp(
             is_tls: tls.is_some(),
         };
         let (shared, watcher) = (Arc::clone(&shared), graceful.watcher());
-        match &tls {
-            None => {
-                tokio::spawn(shared.answer(stream, peer, Some(place), watcher));
+        let acceptor = tls.as_ref().map(|tls| tls.acceptor());
+        tokio::spawn(async move {
+            let until = Instant::now() + shared.limits.head;
+            let spoken = tokio::select! {
+                spoken = timeout_at(until, stream.readable()) => spoken,
+                () = place.is_needed() => return,
+            };
+            if !matches!(spoken, Ok(Ok(()))) {
+                return;
             }
-            Some(tls) => {
-                let acceptor = tls.acceptor();
-                tokio::spawn(async move {
-                    let accepted = timeout(shared.limits.head, acceptor.accept(stream));
-                    let accepted = tokio::select! {
-                        accepted = accepted => accepted,
-                        () = place.is_needed() => return,
-                    };
-                    if let Ok(Ok(stream)) = accepted {
-                        shared.answer(stream, peer, Some(place), watcher).await;
-                    }
-                });
+            place.spoken();
+            let Some(acceptor) = acceptor else {
+                return shared.answer(stream, peer, Some(place), watcher).await;
+            };
+            let accepted = tokio::select! {
+                accepted = timeout_at(until, acceptor.accept(stream)) => accepted,
+                () = place.is_needed() => return,
+            };
+            if let Ok(Ok(stream)) = accepted {
+                shared.answer(stream, peer, Some(place), watcher).await;
             }
-        }
+        });
     }
     drop(listener);
     let _ = timeout(shared.limits.end, graceful.shutdown()).await;

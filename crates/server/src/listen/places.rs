@@ -1,21 +1,25 @@
 //! Who is connected over TCP: as many as there may be, and of those who have not shown who they are
-//! only a few, the latest.
+//! only a few.
 //!
 //! To be connected costs nothing, also where nobody is let in. A stranger whose place another
-//! stranger needs goes; somebody with a token asks with the first request, and stays.
+//! stranger needs goes; somebody with a token asks with the first request, and stays until a request is
+//! refused.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::Limits;
+use crate::shares::{Share, Shares};
+use crate::who::{Role, Who};
 
 /// All places.
 pub(super) struct Places {
     room: Arc<Semaphore>,
+    known: Arc<Shares>,
+    viewers: Arc<Shares>,
     taken: Mutex<Taken>,
     limits: Limits,
 }
@@ -23,25 +27,42 @@ pub(super) struct Places {
 #[derive(Default)]
 struct Taken {
     next: u64,
-    /// From which network each one came; the earliest is the first.
+    /// From which network each one came.
     all: VecDeque<(u64, IpAddr)>,
-    /// Those of them who have not shown who they are.
-    strangers: VecDeque<(u64, IpAddr, Arc<Notify>)>,
+    /// Those of them who have not shown who they are, the earliest first.
+    strangers: VecDeque<Stranger>,
+}
+
+struct Stranger {
+    number: u64,
+    network: IpAddr,
+    has_spoken: bool,
+    leave: Arc<Notify>,
 }
 
 /// The place of one connection, until it is dropped.
 pub struct Place {
     number: u64,
-    is_known: AtomicBool,
+    network: IpAddr,
+    known: Mutex<Option<Known>>,
     leave: Arc<Notify>,
     places: Arc<Places>,
     _room: OwnedSemaphorePermit,
+}
+
+/// Whose place it is.
+struct Known {
+    name: String,
+    _of_all: Share,
+    _of_viewers: Option<Share>,
 }
 
 impl Places {
     pub(super) fn new(limits: Limits) -> Arc<Self> {
         Arc::new(Self {
             room: Arc::new(Semaphore::new(limits.connections)),
+            known: Shares::new(limits.known, limits.known_of_one),
+            viewers: Shares::new(limits.viewers, limits.known_of_one),
             taken: Mutex::default(),
             limits,
         })
@@ -69,26 +90,23 @@ impl Places {
         if !network.is_loopback() && of_one.count() >= self.limits.of_one {
             return None;
         }
-        let strangers = &mut taken.strangers;
-        let own = strangers.iter().filter(|(_, from, _)| *from == network);
-        let goes = if own.count() >= self.limits.strangers_of_one {
-            strangers.iter().position(|(_, from, _)| *from == network)
-        } else {
-            (strangers.len() >= self.limits.strangers).then_some(0)
-        };
-        if let Some((.., leave)) = goes.and_then(|place| strangers.remove(place)) {
-            leave.notify_one();
-        }
         let (number, leave) = (taken.next, Arc::new(Notify::new()));
         taken.next += 1;
         taken.all.push_back((number, network));
-        taken
-            .strangers
-            .push_back((number, network, Arc::clone(&leave)));
+        taken.add(
+            Stranger {
+                number,
+                network,
+                has_spoken: false,
+                leave: Arc::clone(&leave),
+            },
+            &self.limits,
+        );
         drop(taken);
         Some(Arc::new(Place {
             number,
-            is_known: AtomicBool::new(false),
+            network,
+            known: Mutex::default(),
             leave,
             places: Arc::clone(self),
             _room: room,
@@ -100,14 +118,112 @@ impl Places {
     }
 }
 
+impl Taken {
+    /// One more stranger, for whom another one may have to go.
+    fn add(&mut self, stranger: Stranger, limits: &Limits) {
+        let mut of_each: HashMap<IpAddr, usize> = HashMap::new();
+        for stranger in &self.strangers {
+            *of_each.entry(stranger.network).or_default() += 1;
+        }
+        let own = of_each.get(&stranger.network).copied().unwrap_or_default();
+        let crowded = if own >= limits.strangers_of_one {
+            Some(stranger.network)
+        } else if self.strangers.len() >= limits.strangers {
+            let most = of_each.into_iter().max_by_key(|(_, many)| *many);
+            most.map(|(network, _)| network)
+        } else {
+            None
+        };
+        if let Some(leave) = crowded.and_then(|network| self.victim(network)) {
+            leave.notify_one();
+        }
+        self.strangers.push_back(stranger);
+    }
+
+    /// Who of a network goes: one who has said nothing, if there is one. Anyone of them: who comes often
+    /// would else always drive out those who came just before, and nobody with a long way would ever
+    /// get to say who they are.
+    fn victim(&mut self, network: IpAddr) -> Option<Arc<Notify>> {
+        let places = |has_spoken: bool| {
+            let of_network = self.strangers.iter().enumerate();
+            let of_network = of_network.filter(|(_, one)| one.network == network);
+            let alike = of_network.filter(|(_, one)| one.has_spoken == has_spoken);
+            alike.map(|(place, _)| place).collect::<Vec<_>>()
+        };
+        let silent = places(false);
+        let all = if silent.is_empty() {
+            places(true)
+        } else {
+            silent
+        };
+        let place = fastrand::choice(all)?;
+        let stranger = self.strangers.remove(place)?;
+        Some(stranger.leave)
+    }
+
+    fn remove(&mut self, number: u64) {
+        self.strangers.retain(|stranger| stranger.number != number);
+    }
+}
+
 impl Place {
-    /// Whoever is here has shown who they are.
-    pub fn known(&self) {
-        if !self.is_known.swap(true, Ordering::Relaxed) {
-            let mut taken = self.places.lock();
-            taken
-                .strangers
-                .retain(|(number, ..)| *number != self.number);
+    /// Somebody here has shown who they are: `false` where they have too many places already, or all of
+    /// their kind have.
+    pub fn known(&self, who: &Who) -> bool {
+        let mut known = self.whose();
+        if known.as_ref().is_some_and(|known| known.name == who.name) {
+            return true;
+        }
+        // Another's place, as behind a proxy, is given back first.
+        let was_known = known.take().is_some();
+        *known = self.take(who);
+        let is_known = known.is_some();
+        drop(known);
+        match (was_known, is_known) {
+            (false, true) => self.places.lock().remove(self.number),
+            (true, false) => self.be_stranger(),
+            _ => {}
+        }
+        is_known
+    }
+
+    fn take(&self, who: &Who) -> Option<Known> {
+        let of = |shares: &Arc<Shares>| shares.take(&who.name, 1);
+        let of_viewers = match who.role {
+            Role::Operator => None,
+            Role::Viewer => Some(of(&self.places.viewers)?),
+        };
+        Some(Known {
+            name: who.name.clone(),
+            _of_all: of(&self.places.known)?,
+            _of_viewers: of_viewers,
+        })
+    }
+
+    /// Somebody here was refused, and is a stranger from now on.
+    pub fn unknown(&self) {
+        let was_known = self.whose().take().is_some();
+        if was_known {
+            self.be_stranger();
+        }
+    }
+
+    fn be_stranger(&self) {
+        let stranger = Stranger {
+            number: self.number,
+            network: self.network,
+            has_spoken: true,
+            leave: Arc::clone(&self.leave),
+        };
+        self.places.lock().add(stranger, &self.places.limits);
+    }
+
+    /// Something has come from there.
+    pub(super) fn spoken(&self) {
+        let mut taken = self.places.lock();
+        let mut strangers = taken.strangers.iter_mut();
+        if let Some(stranger) = strangers.find(|stranger| stranger.number == self.number) {
+            stranger.has_spoken = true;
         }
     }
 
@@ -115,15 +231,17 @@ impl Place {
     pub(super) async fn is_needed(&self) {
         self.leave.notified().await;
     }
+
+    fn whose(&self) -> MutexGuard<'_, Option<Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.places.lock();
         taken.all.retain(|(number, _)| *number != self.number);
-        taken
-            .strangers
-            .retain(|(number, ..)| *number != self.number);
+        taken.remove(self.number);
     }
 }
 
@@ -144,7 +262,10 @@ mod tests {
     fn places() -> Arc<Places> {
         Places::new(Limits {
             connections: 8,
-            of_one: 3,
+            of_one: 4,
+            known: 5,
+            viewers: 4,
+            known_of_one: 3,
             strangers: 4,
             strangers_of_one: 2,
             ..Limits::default()
@@ -156,43 +277,98 @@ mod tests {
         places.take(room, address.parse().unwrap())
     }
 
-    fn must_go(place: &Place) -> bool {
+    fn must_go(place: &Arc<Place>) -> bool {
         use futures_util::FutureExt;
         place.is_needed().now_or_never().is_some()
     }
 
-    #[tokio::test]
-    async fn the_earliest_stranger_of_a_network_goes_and_who_is_known_stays() {
-        let places = places();
-        let first = take(&places, "127.0.0.1").await.unwrap();
-        first.known();
-        let second = take(&places, "127.0.0.2").await.unwrap();
-        let third = take(&places, "::1").await.unwrap();
-        assert!(!must_go(&second), "two strangers may be there");
-        let fourth = take(&places, "127.0.0.1").await.unwrap();
-        assert!(must_go(&second));
-        assert!([first, third, fourth].iter().all(|place| !must_go(place)));
+    fn who(name: &str, role: Role) -> Who {
+        Who {
+            name: name.to_owned(),
+            role,
+            from: None,
+        }
+    }
+
+    fn viewer(name: &str) -> Who {
+        who(name, Role::Viewer)
     }
 
     #[tokio::test]
-    async fn of_all_strangers_the_earliest_goes_and_an_address_has_only_so_many() {
+    async fn who_has_said_nothing_goes_first_and_who_is_known_stays() {
+        let places = places();
+        let known = take(&places, "127.0.0.1").await.unwrap();
+        assert!(known.known(&viewer("one")));
+        let spoken = take(&places, "127.0.0.2").await.unwrap();
+        spoken.spoken();
+        let silent = take(&places, "::1").await.unwrap();
+        assert!(!must_go(&silent), "two strangers may be there");
+        let third = take(&places, "127.0.0.1").await.unwrap();
+        assert!(must_go(&silent));
+        assert!([known, spoken, third].iter().all(|place| !must_go(place)));
+    }
+
+    #[tokio::test]
+    async fn of_all_strangers_one_of_the_network_with_most_goes_and_a_network_has_only_so_many() {
         let places = places();
         let mut taken = Vec::new();
-        for address in ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"] {
-            taken.push(take(&places, address).await.unwrap());
+        for address in ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"] {
+            let place = take(&places, address).await.unwrap();
+            place.spoken();
+            taken.push(place);
         }
-        taken.push(take(&places, "2001:db8::1").await.unwrap());
-        assert!(must_go(&taken.remove(0)));
-        taken[3].known();
-        for host in ["2001:db8::2", "2001:db8::ffff:1:2:3"] {
+        let newcomer = take(&places, "192.0.2.3").await.unwrap();
+        let went = taken.iter().map(must_go).collect::<Vec<_>>();
+        assert!(!went[0] && !went[1], "they are alone");
+        assert_ne!(went[2], went[3]);
+        for host in ["2001:db8::3", "2001:db8::ffff:1:2:3"] {
             let place = take(&places, host).await.unwrap();
-            place.known();
+            assert!(place.known(&viewer("one")));
             taken.push(place);
         }
         assert!(take(&places, "2001:db8::3").await.is_none(), "one network");
         assert!(take(&places, "2001:db8:0:1::3").await.is_some());
-        drop(taken);
+        drop((taken, newcomer));
         assert!(take(&places, "2001:db8::3").await.is_some());
         assert_eq!(places.room.available_permits(), 8);
+    }
+
+    #[tokio::test]
+    async fn a_token_has_only_so_many_places_and_operators_have_some_of_their_own() {
+        let places = places();
+        let mut held = Vec::new();
+        for host in 1..=3 {
+            let place = take(&places, &format!("192.0.2.{host}")).await.unwrap();
+            assert!(place.known(&viewer("one")) && place.known(&viewer("one")));
+            held.push(place);
+        }
+        let fourth = take(&places, "192.0.2.4").await.unwrap();
+        assert!(!fourth.known(&viewer("one")), "three are one's share");
+        assert!(fourth.known(&viewer("two")));
+        let fifth = take(&places, "192.0.2.5").await.unwrap();
+        assert!(!fifth.known(&viewer("three")), "four are the viewers'");
+        assert!(fifth.known(&who("operator", Role::Operator)));
+        let sixth = take(&places, "192.0.2.6").await.unwrap();
+        assert!(!sixth.known(&who("operator", Role::Operator)), "newcomers'");
+        // Another name on the same connection, as behind a proxy.
+        assert!(held[0].known(&who("operator", Role::Operator)));
+        assert!(!sixth.known(&viewer("one")), "newcomers'");
+        drop(fifth);
+        assert!(sixth.known(&viewer("one")));
+    }
+
+    #[tokio::test]
+    async fn who_is_refused_is_a_stranger_again() {
+        let places = places();
+        let mut taken = Vec::new();
+        for _ in 0..3 {
+            let place = take(&places, "127.0.0.1").await.unwrap();
+            assert!(place.known(&viewer("one")));
+            taken.push(place);
+        }
+        taken.iter().for_each(|place| place.unknown());
+        assert_eq!(taken.iter().filter(|place| must_go(place)).count(), 1);
+        let other = take(&places, "127.0.0.1").await.unwrap();
+        assert!(other.known(&viewer("one")), "their places are free");
     }
 }

@@ -78,6 +78,7 @@ impl Daemon {
         let router = Router::new()
             .route("/look", get(who))
             .route("/change", post(who))
+            .route("/large", get(|| async { vec![b'a'; 1 << 20] }))
             .route("/events", get(|| without_end("text/event-stream")))
             .route("/rows", get(|| without_end("text/csv")))
             .merge(gate::routes(Arc::clone(&gate)))

@@ -99,10 +99,58 @@ fn a_connection_of_http_2_that_is_of_no_use_ends() {
 }
 
 #[test]
+fn a_reader_of_http_2_that_takes_nothing_is_let_go_though_it_answers_pings() {
+    let daemon = Daemon::start_limited(Limits {
+        stall: Duration::from_millis(300),
+        ..Limits::default()
+    });
+    let secret = daemon.tokens().add("one", Role::Viewer, None).unwrap();
+    // SETTINGS: a window of nothing, so that no byte of an answer may be sent.
+    let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0".to_vec();
+    let mut block = b"\x82\x86\x04\x06/large\x01\x09localhost\0\x0dauthorization".to_vec();
+    let value = format!("Bearer {secret}");
+    block.push(value.len() as u8);
+    block.extend_from_slice(value.as_bytes());
+    sent.extend([0, 0, block.len() as u8, 1, 5, 0, 0, 0, 1]);
+    sent.extend(block);
+    let mut stream = daemon.connect();
+    stream.write_all(&sent).unwrap();
+    let mut pings = stream.try_clone().unwrap();
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let pinging = std::thread::spawn(move || {
+        while ended.recv_timeout(Duration::from_millis(50)).is_err() {
+            if pings.write_all(b"\0\0\x08\x06\0\0\0\0\0aliveyes").is_err() {
+                return;
+            }
+        }
+    });
+    let began = Instant::now();
+    let mut answer = Vec::new();
+    let read = stream.read_to_end(&mut answer);
+    // The daemon's own pings, which nobody answers here, end it after 50 s.
+    assert!(began.elapsed() < Duration::from_secs(40));
+    assert!(
+        read.is_ok()
+            || read.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset),
+        "it was not let go"
+    );
+    drop(end);
+    pinging.join().unwrap();
+    // HEADERS of an answer that was begun: it was not refused.
+    let status_200 = answer
+        .windows(10)
+        .any(|frame| frame[3] == 1 && frame[8] == 1 && frame[9] == 0x88);
+    assert!(status_200, "{answer:?}");
+}
+
+#[test]
 fn strangers_shut_nobody_out_who_has_a_token_or_the_socket() {
     let hour = Duration::from_secs(3600);
     let daemon = Daemon::start_limited(Limits {
-        connections: 8,
+        connections: 12,
+        known: 8,
+        viewers: 6,
+        known_of_one: 4,
         strangers: 4,
         strangers_of_one: 2,
         head: hour,
@@ -118,23 +166,51 @@ fn strangers_shut_nobody_out_who_has_a_token_or_the_socket() {
         strangers.push(stream);
         assert_eq!(daemon.get("/look", &head).status, 200);
     }
-    // Nor does one who is let in, with all the room that there is over TCP.
-    let request = format!(
-        "GET /look HTTP/1.1\r\nHost: {}\r\n{head}\r\n",
-        daemon.address()
-    );
-    let mut known = Vec::new();
-    for _ in 0..6 {
-        let mut stream = daemon.connect();
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut first = [0; 12];
-        stream.read_exact(&mut first).unwrap();
-        assert_eq!(&first, b"HTTP/1.1 200");
-        known.push(stream);
+    // Nor does one who is let in, with all the room that one may have.
+    let mut known: Vec<_> = (0..4).map(|_| keep(&daemon, &head).0).collect();
+    let (_, status) = keep(&daemon, &head);
+    assert_eq!(status, "429");
+    let other = daemon.tokens().add("other", Role::Viewer, None).unwrap();
+    let other = format!("Authorization: Bearer {other}\r\n");
+    assert_eq!(daemon.get("/look", &other).status, 200);
+    // Those whose token does not hold any more are strangers again: all but two of them have to go.
+    daemon.tokens().revoke("one").unwrap();
+    for stream in &mut known {
+        assert_eq!(again(&daemon, stream, &head), "401");
+    }
+    for _ in 0..4 {
+        let (stream, status) = keep(&daemon, &other);
+        assert_eq!(status, "200");
+        strangers.push(stream);
     }
     let answer =
         daemon.raw_unix(b"GET /look HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     assert_eq!(answer.status, 200);
+}
+
+/// Asks over a connection that stays, and what the status is.
+fn keep(daemon: &Daemon, head: &str) -> (TcpStream, String) {
+    let mut stream = daemon.connect();
+    let status = again(daemon, &mut stream, head);
+    (stream, status)
+}
+
+fn again(daemon: &Daemon, stream: &mut TcpStream, head: &str) -> String {
+    let host = daemon.address();
+    let request = format!("GET /look HTTP/1.1\r\nHost: {host}\r\n{head}\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    let mut byte = [0];
+    while !answer.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).unwrap();
+        answer.push(byte[0]);
+    }
+    let answer = String::from_utf8(answer).unwrap();
+    let length = answer.to_lowercase();
+    let (_, length) = length.split_once("content-length: ").unwrap();
+    let length = length.split("\r\n").next().unwrap().parse().unwrap();
+    stream.read_exact(&mut vec![0; length]).unwrap();
+    answer["HTTP/1.1 ".len()..][..3].to_owned()
 }
 
 #[test]
