@@ -121,13 +121,20 @@ fn for_all(operation: &mut Value) {
     else {
         return;
     };
+    if responses.contains_key("413") {
+        let late = json!({"description": "The body did not come in time", "content": error});
+        responses.insert("408".to_owned(), late);
+    }
     for (status, description) in [
         ("401", "Who asks is not known"),
         (
             "421",
             "A browser asks under a name that is none of the daemon's",
         ),
-        ("429", "Too many wrong tokens came from there"),
+        (
+            "429",
+            "Too many wrong tokens came from there, or a token has too many connections",
+        ),
         ("500", "The kernel or the system failed"),
         ("503", "Too much is asked for at once"),
     ] {
