@@ -19,7 +19,8 @@ run: ## install what is missing, build, and serve this machine's connections unt
 	@$(MAKE) --no-print-directory build
 	@scripts/run
 
-build: ## the program, optimised
+build: ## the page and the program, optimised
+	@scripts/page
 	cargo build --release --locked -p tracklight
 
 test: ## install what the tests need, and run them all
@@ -57,4 +58,4 @@ uninstall: ## takes away what install put there; a configuration stays
 
 clean: ## what the build, the tests and the benchmarks left
 	cargo clean
-	rm -rf fuzz/target fuzz/artifacts fuzz/coverage bench/results
+	rm -rf web/dist web/node_modules web/src/lib/schema.d.ts fuzz/target fuzz/artifacts fuzz/coverage bench/results
