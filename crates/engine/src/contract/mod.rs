@@ -101,6 +101,19 @@ pub fn read(input: &[u8], setup: &Setup) -> Reply {
     answer().into()
 }
 
+/// Whether a request may list more connections than so many.
+pub fn lists_more_than(input: &[u8], many: usize) -> bool {
+    let request = serde_json::from_slice::<serde_json::Value>(input).unwrap_or_default();
+    let limit = request.get("limit").and_then(|limit| match limit {
+        serde_json::Value::String(text) => text.parse().ok(),
+        number => number.as_u64(),
+    });
+    let is_list = request
+        .get("action")
+        .is_some_and(|action| action == "conntrack");
+    is_list && limit.is_none_or(|limit| limit > many as u64)
+}
+
 /// The contract's `delete`: `flush`, `connection`.
 pub fn delete(input: &[u8], setup: &Setup) -> Reply {
     let answer = || {

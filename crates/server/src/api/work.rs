@@ -141,7 +141,7 @@ mod tests {
             role,
             from: None,
         };
-        Asker::for_tests(who)
+        Asker::without_end(who)
     }
 
     /// So many who wait for a turn on behalf of one.
