@@ -34,6 +34,7 @@ export const shell = {
     it: "La sessione o il suo token non sono più validi. Un nuovo link: tracklight token link",
   },
   "state.signIn": { en: "Sign in", it: "Accedi" },
+  "strip.label": { en: "The table at a glance", it: "La tabella in breve" },
   "strip.connections": { en: "connections", it: "connessioni" },
   "strip.ofLimit": { en: "{part} of {limit}", it: "{part} di {limit}" },
   "strip.full": { en: "full in {time}", it: "piena tra {time}" },
