@@ -121,8 +121,10 @@ test("a viewer sees why it is not changed or deleted", async () => {
 test("when it ends, the last that was known stays, with the time", async () => {
   const page = await daemon.signedIn("ends-seen", "viewer");
   const row = await daemon.one("tcp and state == ESTABLISHED and dnat");
+  // Picked up again, it may get the same name: only its event tells that it ended.
+  const heard = page.waitForResponse((answer) => answer.url().includes("/api/v1/events?query=id"));
   await opened(page, row);
-  await page.locator("[data-part=traffic] svg[data-samples='1']").waitFor();
+  await heard;
   await daemon.ask(daemon.operator, "DELETE", `/connections/${row.name}`);
   await page.getByText(/This connection ended/).waitFor({ timeout: PATIENCE });
   expect(await text(page, "[data-fact=orig]")).toContain(row.orig.src);
