@@ -125,6 +125,8 @@ test("when it ends, the last that was known stays, with the time", async () => {
   const heard = page.waitForResponse((answer) => answer.url().includes("/api/v1/events?query=id"));
   await opened(page, row);
   await heard;
+  // Headers may come before the daemon listens: a second look is after that.
+  await page.locator("[data-part=traffic] svg:not([data-samples='0'])").waitFor();
   await daemon.ask(daemon.operator, "DELETE", `/connections/${row.name}`);
   await page.getByText(/This connection ended/).waitFor({ timeout: PATIENCE });
   expect(await text(page, "[data-fact=orig]")).toContain(row.orig.src);
