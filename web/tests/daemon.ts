@@ -14,6 +14,15 @@ const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 /** How long something may take before a test fails. */
 export const PATIENCE = 30_000;
 
+/** A connection as the API tells it, as far as scenarios look at it. */
+export interface Row {
+  name: string;
+  id: number;
+  mark?: number;
+  orig: { src: string; dst: string; sport: number; dport: number };
+  reply: { src: string; dst: string };
+}
+
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -30,6 +39,7 @@ export class Daemon {
   #browser: Browser | undefined;
   #said = "";
   #words: readonly string[] = [];
+  #operator = "";
   url = "";
 
   /** Starts the daemon and the browser. `flags` go to `tracklight demo serve`. */
@@ -78,7 +88,30 @@ export class Daemon {
     execFileSync(PROGRAM, ["token", "revoke", name, "--state", this.#folder]);
   }
 
-  /** Asks the API beside the page, as an operator. */
+  /** The token of somebody who asks and changes beside the page. */
+  get operator(): string {
+    if (this.#operator === "") this.#operator = this.token("asks", "operator");
+    return this.#operator;
+  }
+
+  /** Connections that a query finds now, a thousand at most. */
+  async rows(query: string, limit = 1000): Promise<Row[]> {
+    const path = `/connections?${new URLSearchParams({ limit: String(limit), query })}`;
+    return ((await this.ask(this.operator, "GET", path)) as { connections: Row[] }).connections;
+  }
+
+  /** A connection that a query finds; waits until there is one. */
+  async one(query: string): Promise<Row> {
+    const until = Date.now() + PATIENCE;
+    for (;;) {
+      const [row] = await this.rows(query, 1);
+      if (row !== undefined) return row;
+      if (Date.now() > until) throw new Error(`no connection: ${query}`);
+      await new Promise((go) => setTimeout(go, 200));
+    }
+  }
+
+  /** Asks the API beside the page. */
   async ask(token: string, method: string, path: string, body?: unknown): Promise<unknown> {
     const answer = await fetch(`${this.url}/api/v1${path}`, {
       method,

@@ -120,6 +120,7 @@ class Live {
       else if (answer.status === 400) {
         this.link = "refused";
         this.refusal = (await answer.json()) as Schemas["ErrorBody"];
+        if (url === this.#watched) this.#summaryAlone();
         return;
       } else this.link = "offline";
     } catch {
@@ -129,6 +130,26 @@ class Live {
     }
     if (url !== this.#watched || this.link === "signed-out") return;
     this.#again = setTimeout(() => this.#open(), AGAIN);
+  }
+
+  /** What is refused is the query: the table in numbers goes on. */
+  #summaryAlone(): void {
+    this.close();
+    const source = new EventSource("/api/v1/live?limit=0");
+    this.#source = source;
+    source.addEventListener("summary", (message) => {
+      if (this.#source === source) this.#summarise(JSON.parse((message as MessageEvent<string>).data) as Summary);
+    });
+    source.addEventListener("signed-out", () => {
+      if (this.#source !== source) return;
+      this.close();
+      this.link = "signed-out";
+    });
+    source.onerror = () => {
+      if (this.#source !== source) return;
+      this.close();
+      this.#again = setTimeout(() => this.#open(), AGAIN);
+    };
   }
 
   #summarise(summary: Summary): void {
