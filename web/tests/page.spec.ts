@@ -240,3 +240,25 @@ test("a daemon that is gone is told, and the page comes back by itself", async (
   await live.or(page.getByText("You are signed out")).first().waitFor({ timeout: PATIENCE });
   expect(problems(page).filter((problem) => !/ERR_CONNECTION|ERR_INCOMPLETE|ERR_EMPTY|401|50\d/.test(problem))).toEqual([]);
 });
+
+test("a page that nobody sees lets its stream go, and goes on when somebody does", async () => {
+  const page = await daemon.signedIn("unseen", "viewer");
+  await heading(page).waitFor();
+  await page.clock.install();
+  await page.goto(daemon.url);
+  const stream = /\/api\/v1\/live\?/;
+  await page.waitForResponse((response) => stream.test(response.url()));
+  const beSeen = (isSeen: boolean): Promise<void> =>
+    page.evaluate((isHidden) => {
+      Object.defineProperty(document, "hidden", { value: isHidden, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, !isSeen);
+  const over = page.waitForEvent("requestfailed", { predicate: (request) => stream.test(request.url()), timeout: PATIENCE });
+  await beSeen(false);
+  await page.clock.fastForward(21_000);
+  await over;
+  const again = page.waitForResponse((response) => stream.test(response.url()), { timeout: PATIENCE });
+  await beSeen(true);
+  expect((await again).status()).toBe(200);
+  await page.context().close();
+});
