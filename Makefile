@@ -1,7 +1,7 @@
 # Everything by one word each. `make` alone says which.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test bench check fuzz kernels install uninstall clean
+.PHONY: help run build test browser bench check fuzz kernels install uninstall clean
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -26,6 +26,10 @@ build: ## the page and the program, optimised
 test: ## install what the tests need, and run them all
 	@scripts/setup test
 	@scripts/test
+
+browser: build ## the page's scenarios in a real Chromium, against the program with the page in it
+	@scripts/setup test
+	@TRACKLIGHT="$$(realpath $(binary))" scripts/page browser
 
 bench: ## compare with other tools on the same tables; prints one table
 	@scripts/setup bench

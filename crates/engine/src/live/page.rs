@@ -374,9 +374,12 @@ fn read(store: &RwLock<Store>) -> RwLockReadGuard<'_, Store> {
     store.read().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// How many connections are looked at before the table is given free for a moment.
+const AT_ONCE: usize = 1 << 10;
+
 /// Gives every selected connection to `step`, on all cores: each thread has a state of its own.
 ///
-/// The table is locked for one chunk at a time, so that a query which takes long keeps nobody from it,
+/// The table is locked for a piece at a time, so that a query which takes long keeps nobody from it,
 /// least of all what keeps it. What is born or dies meanwhile may be among them or not.
 pub(super) fn scan<S: Send>(
     store: &RwLock<Store>,
@@ -385,6 +388,7 @@ pub(super) fn scan<S: Send>(
     fresh: impl Fn() -> S + Sync,
     step: impl Fn(&mut S, u32, &Packed, &Entry) + Sync,
 ) -> Vec<S> {
+    const PIECES: usize = CHUNK / AT_ONCE;
     let chunks = read(store).chunks().len();
     let next = AtomicUsize::new(0);
     let work = || {
@@ -392,12 +396,14 @@ pub(super) fn scan<S: Send>(
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             let store = read(store);
-            let Some(chunk) = store.chunks().get(number) else {
+            let Some(chunk) = store.chunks().get(number / PIECES) else {
                 return state;
             };
             let now = store.now();
-            let first = (number * CHUNK) as u32;
-            for (place, packed) in (first..).zip(chunk) {
+            let begin = number % PIECES * AT_ONCE;
+            let piece = chunk.iter().skip(begin).take(AT_ONCE);
+            let first = (number * AT_ONCE) as u32;
+            for (place, packed) in (first..).zip(piece) {
                 if packed.is_alive() {
                     packed.write(now.seconds, &store.beside, &mut entry);
                     if query.matches(&entry, now_ns) {
