@@ -203,8 +203,9 @@ mod tests {
         let work = Arc::new(Work::default());
         let viewer = asker("viewer", Role::Viewer);
         let mut turns = Vec::new();
-        for _ in 0..VIEWERS_AT_ONCE {
-            turns.push(work.turn(Some(&viewer)).await.unwrap());
+        for number in 0..VIEWERS_AT_ONCE {
+            let other = asker(&format!("viewer {number}"), Role::Viewer);
+            turns.push(work.turn(Some(&other)).await.unwrap());
         }
         let waiting = wait(&work, &viewer, 2).await;
         let operator = asker("operator", Role::Operator);
