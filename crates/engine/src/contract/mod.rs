@@ -88,11 +88,14 @@ impl Setup {
     }
 }
 
+/// What `read` can be asked for.
+const READS: [&str; 3] = ["conntrack", "protocols", "stats"];
+
 /// The contract's `read`: `protocols`, `conntrack`, `stats`.
 pub fn read(input: &[u8], setup: &Setup) -> Reply {
     let answer = || {
         let request = Request::parse(input)?;
-        match action(&request, &["conntrack", "protocols", "stats"])? {
+        match action(&request, &READS)? {
             "protocols" => Ok(Reply::protocols()),
             "stats" => stats::read(&request, setup),
             _ => list::read(&request, setup),
@@ -101,17 +104,15 @@ pub fn read(input: &[u8], setup: &Setup) -> Reply {
     answer().into()
 }
 
-/// Whether a request may list more connections than so many.
+/// Whether a request may list more connections than so many. One that is wrong lists none.
 pub fn lists_more_than(input: &[u8], many: usize) -> bool {
-    let request = serde_json::from_slice::<serde_json::Value>(input).unwrap_or_default();
-    let limit = request.get("limit").and_then(|limit| match limit {
-        serde_json::Value::String(text) => text.parse().ok(),
-        number => number.as_u64(),
-    });
-    let is_list = request
-        .get("action")
-        .is_some_and(|action| action == "conntrack");
-    is_list && limit.is_none_or(|limit| limit > many as u64)
+    let asked = || {
+        let request = Request::parse(input)?;
+        let is_list = action(&request, &READS)? == "conntrack";
+        let limit = list::limit(&request)?;
+        Ok::<_, Fault>(is_list && limit.is_none_or(|limit| limit > many))
+    };
+    asked().unwrap_or(false)
 }
 
 /// The contract's `delete`: `flush`, `connection`.

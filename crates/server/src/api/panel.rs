@@ -63,14 +63,17 @@ pub async fn read(
         .run(move || Ok::<_, Failure>(with_setup(&state, |setup| contract::read(&input, setup))))
         .await?;
     let rows = reply.listed();
-    let share = match holder.filter(|_| rows > 0 && permit.is_none()) {
-        Some(holder) => match holder.answer(rows.saturating_mul(ROW)) {
-            Ok(share) => Some(share),
-            Err(fault) => return busy(&fault),
-        },
-        None => permit,
+    let share = match (permit, holder) {
+        (Some(permit), _) => Ok(Some(permit)),
+        // There are more than there were, or the table was not known yet.
+        (None, _) if rows > LARGE => app.api.work.stream().map(Some),
+        (None, Some(holder)) if rows > 0 => holder.answer(rows * ROW).map(Some),
+        (None, _) => Ok(None),
     };
-    Ok(answered(reply, share))
+    match share {
+        Ok(share) => Ok(answered(reply, share)),
+        Err(fault) => busy(&fault),
+    }
 }
 
 /// Longer lists are kept in memory for only so many readers at once.
