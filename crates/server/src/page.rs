@@ -18,7 +18,7 @@ use crate::api::answer::{is_known, with_tag};
 use crate::api::error::Fault;
 
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../../web/dist"]
+#[folder = "../../web/dist"]
 #[allow_missing = true]
 struct Files;
 
@@ -85,5 +85,19 @@ fn kind_of(path: &str) -> &'static str {
         "png" => "image/png",
         "woff2" => "font/woff2",
         _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_was_built_is_in_the_program() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web/dist");
+        let is_built = folder.join(INDEX).exists();
+        assert_eq!(Files::get(INDEX).is_some(), is_built);
+        let assets = Files::iter().filter(|path| path.starts_with(NAMED)).count();
+        assert_eq!(assets > 0, is_built);
     }
 }
