@@ -218,6 +218,9 @@ test("the first load is small, and nothing is asked of other origins", async () 
       })(),
     );
   });
+  // Signing in has shown the page once.
+  const tools = await page.context().newCDPSession(page);
+  await tools.send("Network.clearBrowserCache");
   await page.goto(`${daemon.url}/`, { waitUntil: "load" });
   await page.locator("[data-fact=drop] strong").getByText(/^\d/).waitFor({ timeout: PATIENCE });
   const total = (await Promise.all(sizes)).reduce((all, size) => all + size, 0);
