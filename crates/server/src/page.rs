@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use rust_embed::{EmbeddedFile, RustEmbed};
+use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 
 use crate::api::answer::{is_known, with_tag};
@@ -37,7 +38,8 @@ pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/", get(index))
         .fallback(file)
-        .layer(CompressionLayer::new())
+        // Files are asked for once and kept: to pack them well takes 20 ms.
+        .layer(CompressionLayer::new().quality(CompressionLevel::Precise(12)))
 }
 
 async fn file(request: Request) -> Response {
