@@ -1,6 +1,6 @@
 import type { Page, Route } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { Daemon, PATIENCE, problems } from "./daemon";
+import { Daemon, problems, until } from "./daemon";
 
 let daemon: Daemon;
 let page: Page;
@@ -10,7 +10,7 @@ beforeAll(async () => {
   daemon = await Daemon.start();
 });
 afterAll(async () => daemon?.stop());
-afterEach(() => page.context().close());
+afterEach(() => daemon.leave());
 
 interface Made {
   connections: number;
@@ -67,7 +67,6 @@ const plot = () => page.getByRole("slider", { name: "The table over time" });
 const tip = () => page.locator("[data-tip]");
 const range = (name: string) => page.getByRole("group", { name: "Time shown" }).getByRole("button", { name, exact: true });
 const inAddress = (name: string): string => new URL(page.url()).searchParams.get(name) ?? "";
-const until = (holds: () => Promise<boolean> | boolean) => expect.poll(holds, { timeout: PATIENCE }).toBe(true);
 const places = async (): Promise<number> => Number(await plot().getAttribute("aria-valuemax"));
 
 /** The field of the curves, on the screen: without the axes. */
