@@ -46,12 +46,22 @@ export class Daemon {
   #operator = "";
   url = "";
 
-  /** Starts the daemon and the browser. `flags` go to `tracklight demo serve`. */
-  static async start(flags: readonly string[] = []): Promise<Daemon> {
+  /** Starts a daemon on a demo network, and the browser. `flags` go to `tracklight demo serve`. */
+  static start(flags: readonly string[] = []): Promise<Daemon> {
+    return Daemon.#begin(["demo", "serve"], flags);
+  }
+
+  /** The same on the table of a network namespace. */
+  static inside(namespace: string): Promise<Daemon> {
+    return Daemon.#begin(["--netns", namespace, "serve"], []);
+  }
+
+  static async #begin(command: readonly string[], flags: readonly string[]): Promise<Daemon> {
     const daemon = new Daemon();
     const port = await freePort();
     daemon.url = `http://127.0.0.1:${port}`;
-    daemon.#words = ["demo", "serve", "--state", daemon.#folder, "--listen", `127.0.0.1:${port}`, ...flags];
+    const socket = join(daemon.#folder, "socket");
+    daemon.#words = [...command, "--state", daemon.#folder, "--socket", socket, "--listen", `127.0.0.1:${port}`, ...flags];
     daemon.run(daemon.#words);
     await daemon.answers();
     daemon.#browser = await chromium.launch({

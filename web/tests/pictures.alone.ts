@@ -3,7 +3,7 @@ import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { Daemon, PATIENCE } from "./daemon";
+import { Daemon } from "./daemon";
 
 const FOLDER = resolve("../docs/images");
 const DESK = { width: 1280, height: 720 };
@@ -31,7 +31,7 @@ const listed = async (query: string): Promise<Listed> =>
 const open = (name: string, options = {}): Promise<Page> => daemon.signedIn(name, "operator", { viewport: DESK, ...options });
 
 async function settled(page: Page): Promise<void> {
-  await page.locator("[role=row][data-name]").first().waitFor({ timeout: PATIENCE });
+  await page.locator("[role=row][data-name]").first().waitFor();
   // Rates and the chart's live edge need a few readings.
   await page.waitForTimeout(4000);
 }
@@ -62,7 +62,7 @@ test("on a phone", async () => {
 const TRANSLATED = "tcp and state == ESTABLISHED and snat and timeout > 1h";
 
 async function translated(): Promise<string> {
-  await expect.poll(async () => (await listed(TRANSLATED)).connections.length, { timeout: PATIENCE }).toBe(1);
+  await expect.poll(async () => (await listed(TRANSLATED)).connections.length, ).toBe(1);
   return (await listed(TRANSLATED)).connections[0]?.name ?? "";
 }
 
@@ -85,6 +85,6 @@ test("what a deletion would take", async () => {
   await page.goto(`${daemon.url}/?q=${encodeURIComponent("udp")}`);
   await settled(page);
   await page.getByRole("button", { name: "Delete all that match" }).click();
-  await page.getByRole("dialog").locator("[data-table=owners]").waitFor({ timeout: PATIENCE });
+  await page.getByRole("dialog").locator("[data-table=owners]").waitFor();
   await take(page, "deletion");
 });

@@ -71,10 +71,10 @@ const BATCH: usize = 512;
 const HELD: Duration = Duration::from_millis(5);
 /// How long a thread waits before it tries again what the kernel refused.
 pub(super) const AGAIN: Duration = Duration::from_secs(1);
-/// Tells the log what begins to fail and what is well again, once each.
+/// Tells the log what begins to fail, what fails in another way, and what is well again, once each.
 pub(super) fn log_change(what: &str, before: Option<&Failure>, now: Option<&Failure>) {
     match (before, now) {
-        (None, Some(failure)) => {
+        (before, Some(failure)) if before.map(|before| before.code) != Some(failure.code) => {
             tracing::warn!(code = failure.code, "{what}: {failure}");
         }
         (Some(_), None) => tracing::info!("{what}: all is well again"),

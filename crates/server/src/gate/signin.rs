@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::{FormRejection, JsonRejection};
+use axum::extract::rejection::{FormRejection, JsonRejection, QueryRejection};
 use axum::extract::{Form, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
@@ -87,7 +87,8 @@ pub(crate) fn described() -> utoipa::openapi::OpenApi {
 
 /// The page that a link opens. It signs nobody in by itself: mail programs and browsers look at
 /// links before anybody does, and a code is good once.
-async fn page(Query(answer): Query<Answer>) -> Html<String> {
+async fn page(answer: Result<Query<Answer>, QueryRejection>) -> Html<String> {
+    let answer = answer.map(|Query(answer)| answer).unwrap_or_default();
     let is_code = answer.code.len() <= LONGEST_CODE
         && answer.code.bytes().all(|byte| byte.is_ascii_hexdigit());
     let code = if is_code { answer.code } else { String::new() };
