@@ -122,6 +122,9 @@ fn nothing(state: &State) -> Option<(String, String)> {
     let Some(totals) = table.totals else {
         return Some(("Reading the table".to_owned(), String::new()));
     };
+    if state.truth().taken_ns == 0 {
+        return Some(("Reading the table".to_owned(), String::new()));
+    }
     if totals.connections > 0 {
         return Some((
             "These connections have ended".to_owned(),

@@ -1,0 +1,163 @@
+//! The terminal: taken, and given back however it ends.
+
+use std::io::{self, IsTerminal, Stdout, Write};
+use std::panic;
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossterm::cursor::Show;
+use crossterm::event::{
+    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
+};
+use crossterm::execute;
+use crossterm::terminal::{
+    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
+use ratatui::Frame;
+use ratatui::backend::CrosstermBackend;
+
+/// Whether the terminal is taken.
+static IS_TAKEN: AtomicBool = AtomicBool::new(false);
+/// Whether a thread of ours has panicked.
+static HAS_PANICKED: AtomicBool = AtomicBool::new(false);
+
+/// The terminal, as long as it is taken.
+pub(super) struct Terminal {
+    inner: ratatui::Terminal<CrosstermBackend<Stdout>>,
+    has_input: bool,
+}
+
+impl Terminal {
+    /// Takes it.
+    pub(super) fn enter(mouse: bool) -> io::Result<Self> {
+        enable_raw_mode()?;
+        IS_TAKEN.store(true, Ordering::SeqCst);
+        let taken = take(&mut io::stdout(), mouse);
+        let inner = taken.and_then(|()| {
+            let backend = CrosstermBackend::new(io::stdout());
+            let mut inner = ratatui::Terminal::new(backend)?;
+            inner.clear()?;
+            Ok(inner)
+        });
+        match inner {
+            Ok(inner) => Ok(Self {
+                inner,
+                has_input: io::stdin().is_terminal(),
+            }),
+            Err(error) => {
+                give_back();
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives it back; nothing where that is done already.
+    pub(super) fn leave(&mut self) {
+        give_back();
+    }
+
+    /// Columns and rows.
+    pub(super) fn size(&self) -> io::Result<(u16, u16)> {
+        let size = self.inner.size()?;
+        Ok((size.width, size.height))
+    }
+
+    /// Draws a frame; nothing where somebody has given the terminal back.
+    pub(super) fn draw(&mut self, frame: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        if IS_TAKEN.load(Ordering::SeqCst) {
+            self.inner.draw(frame)?;
+        }
+        Ok(())
+    }
+
+    /// Everything is drawn anew with the next frame.
+    pub(super) fn clear(&mut self) -> io::Result<()> {
+        self.inner.clear()
+    }
+
+    /// Whether somebody is still there to see it.
+    pub(super) fn is_there(&self) -> bool {
+        !self.has_input || io::stdin().is_terminal()
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        give_back();
+    }
+}
+
+fn take(out: &mut impl Write, mouse: bool) -> io::Result<()> {
+    execute!(out, EnterAlternateScreen, EnableBracketedPaste)?;
+    if mouse {
+        execute!(out, EnableMouseCapture)?;
+    }
+    Ok(())
+}
+
+/// As it was before, as far as it is still there.
+fn give_back() {
+    if IS_TAKEN.swap(false, Ordering::SeqCst) {
+        let _ = write_back(&mut io::stdout());
+        let _ = disable_raw_mode();
+    }
+}
+
+fn write_back(out: &mut impl Write) -> io::Result<()> {
+    execute!(
+        out,
+        DisableMouseCapture,
+        DisableBracketedPaste,
+        LeaveAlternateScreen,
+        Show
+    )
+}
+
+/// From now on a panic of any thread gives the terminal back before it is told.
+pub(super) fn restore_on_panic() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let told = panic::take_hook();
+        panic::set_hook(Box::new(move |information| {
+            HAS_PANICKED.store(true, Ordering::SeqCst);
+            give_back();
+            told(information);
+        }));
+    });
+}
+
+/// Whether a thread has panicked, so that it is over.
+pub(super) fn has_panicked() -> bool {
+    HAS_PANICKED.load(Ordering::SeqCst)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
+        let mut out = Vec::new();
+        write(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_was_switched_on_is_switched_off() {
+        let on = text(|out| take(out, true));
+        let off = text(|out| write_back(out));
+        for mode in ["?1049", "?2004", "?1000", "?1002", "?1003", "?1006"] {
+            assert!(on.contains(&format!("{mode}h")), "{mode} is not on");
+            assert!(off.contains(&format!("{mode}l")), "{mode} stays on");
+        }
+        assert!(off.contains("?25h"), "the cursor is hidden");
+    }
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_first() {
+        restore_on_panic();
+        IS_TAKEN.store(true, Ordering::SeqCst);
+        let panicked = std::thread::spawn(|| panic!("as it must")).join();
+        assert!(panicked.is_err() && has_panicked());
+        assert!(!IS_TAKEN.load(Ordering::SeqCst), "it is still taken");
+    }
+}
