@@ -239,19 +239,16 @@ pub fn place(
             .clamp(column.least, column.most.max(title))
     };
     let least = |column: &Column| wish(column).min(column.least.max(cells(column.title) + 1));
+    // So wide that nothing usual is cut.
+    let comfort = |column: &Column| match column.id {
+        "source" | "destination" => wish(column).min(21),
+        "nat" => wish(column).min(24),
+        _ => wish(column),
+    };
     let mut kept: Vec<&'static Column> = columns.to_vec();
-    while kept.len() > 1 {
-        let sum: u16 = kept.iter().map(|column| least(column) + GAP).sum();
-        if sum <= width + GAP {
-            break;
-        }
-        let last = kept
-            .iter()
-            .enumerate()
-            .max_by_key(|(_, column)| column.rank);
-        let Some((worst, _)) = last else { break };
-        kept.remove(worst);
-    }
+    // First what says less goes, for the rest to be whole; then what says more, for the rest to be there.
+    drop_columns(&mut kept, width, NEEDED, comfort);
+    drop_columns(&mut kept, width, 0, least);
     let mut widths: Vec<u16> = kept.iter().map(|column| least(column)).collect();
     let gaps = GAP * u16::try_from(kept.len().saturating_sub(1)).unwrap_or(u16::MAX);
     let mut left = width.saturating_sub(widths.iter().sum::<u16>() + gaps);
@@ -276,6 +273,31 @@ pub fn place(
         x += wide + GAP;
     }
     placed
+}
+
+/// Those up to this rank are rather cut than left out.
+const NEEDED: u8 = 2;
+
+/// Leaves out columns beyond a rank until the others have room.
+fn drop_columns(
+    kept: &mut Vec<&'static Column>,
+    width: u16,
+    needed: u8,
+    wide: impl Fn(&Column) -> u16,
+) {
+    while kept.len() > 1 {
+        let sum: u16 = kept.iter().map(|column| wide(column) + GAP).sum();
+        let last = kept
+            .iter()
+            .enumerate()
+            .max_by_key(|(_, column)| column.rank);
+        match last {
+            Some((worst, column)) if sum > width + GAP && (column.rank > needed || needed == 0) => {
+                kept.remove(worst);
+            }
+            _ => return,
+        }
+    }
 }
 
 /// How many cells of a terminal a text takes.

@@ -231,9 +231,11 @@ fn movement(state: &State, buffer: &mut Buffer, y: u16) {
         .iter()
         .map(|sample| crate::cell::as_f64(sample.connections))
         .collect();
-    let bytes: Option<Vec<f64>> = samples.iter().map(|sample| sample.bytes).collect();
+    // Rates are known from the second reading on.
+    let known = samples.iter().skip_while(|sample| sample.bytes.is_none());
+    let bytes: Vec<f64> = known.filter_map(|sample| sample.bytes).collect();
     let mut charts = vec![("connections ", counts, Look::Protocol)];
-    if let Some(bytes) = bytes.filter(|_| summary.rates.is_some()) {
+    if summary.rates.is_some() {
         charts.insert(0, ("throughput ", bytes, Look::Down));
     }
     charts.truncate(if room >= 70 { 2 } else { 1 });
