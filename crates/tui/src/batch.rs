@@ -146,7 +146,9 @@ fn rows(view: &View, page: &Page, now_ns: u64, text: &mut String) {
             (column, cells.collect::<Vec<_>>())
         })
         // What is empty in every row is not shown unless it was asked for.
-        .filter(|(_, cells)| !view.columns.is_empty() || cells.iter().any(|cell| cell != "–"))
+        .filter(|(_, cells)| {
+            !view.columns.is_empty() || cells.is_empty() || cells.iter().any(|cell| cell != "–")
+        })
         .collect();
     let width = |(column, all): &(&Column, Vec<String>)| {
         let widest = all.iter().map(|text| cells(text)).max().unwrap_or(0);

@@ -65,7 +65,6 @@ pub fn run(options: Options, started: impl FnOnce(Ender)) -> Result<(), Failure>
         asker: Asker::new(Arc::clone(&options.transport), sender.clone()),
         listeners: Listeners::new(Arc::clone(&options.transport), sender.clone()),
         sender,
-        mouse: options.mouse,
     };
     let size = terminal.size().map_err(|error| failed(&error))?;
     let place = options.transport.place();
@@ -98,7 +97,6 @@ struct Screen {
     asker: Asker,
     listeners: Listeners,
     sender: Sender<Event>,
-    mouse: bool,
 }
 
 impl Screen {
@@ -125,7 +123,7 @@ impl Screen {
                         // The whole job stops, so that the shell has the terminal; here it goes on later.
                         let stop = rustix::process::Signal::TSTP;
                         rustix::process::kill_current_process_group(stop)?;
-                        *terminal = Terminal::enter(self.mouse)?;
+                        terminal.enter_again()?;
                         let (width, height) = terminal.size()?;
                         // Whoever reads is alive: it is this thread.
                         let _ = self.sender.send(Event::Resize(width, height));

@@ -11,10 +11,11 @@ use crossterm::event::{
 };
 use crossterm::execute;
 use crossterm::terminal::{
-    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
-use ratatui::Frame;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
+use ratatui::{Frame, TerminalOptions, Viewport};
 
 /// Whether the terminal is taken.
 static IS_TAKEN: AtomicBool = AtomicBool::new(false);
@@ -23,32 +24,26 @@ static HAS_PANICKED: AtomicBool = AtomicBool::new(false);
 
 /// The terminal, as long as it is taken.
 pub(super) struct Terminal {
-    inner: ratatui::Terminal<CrosstermBackend<Stdout>>,
+    inner: Inner,
+    mouse: bool,
     has_input: bool,
 }
 
 impl Terminal {
     /// Takes it.
     pub(super) fn enter(mouse: bool) -> io::Result<Self> {
-        enable_raw_mode()?;
-        IS_TAKEN.store(true, Ordering::SeqCst);
-        let taken = take(&mut io::stdout(), mouse);
-        let inner = taken.and_then(|()| {
-            let backend = CrosstermBackend::new(io::stdout());
-            let mut inner = ratatui::Terminal::new(backend)?;
-            inner.clear()?;
-            Ok(inner)
-        });
-        match inner {
-            Ok(inner) => Ok(Self {
-                inner,
-                has_input: io::stdin().is_terminal(),
-            }),
-            Err(error) => {
-                give_back();
-                Err(error)
-            }
-        }
+        let inner = taken(mouse)?;
+        Ok(Self {
+            inner,
+            mouse,
+            has_input: io::stdin().is_terminal(),
+        })
+    }
+
+    /// Takes it again after it was given back.
+    pub(super) fn enter_again(&mut self) -> io::Result<()> {
+        self.inner = taken(self.mouse)?;
+        Ok(())
     }
 
     /// Gives it back; nothing where that is done already.
@@ -57,22 +52,28 @@ impl Terminal {
     }
 
     /// Columns and rows.
+    #[expect(clippy::unused_self, reason = "only who has taken it draws on it")]
     pub(super) fn size(&self) -> io::Result<(u16, u16)> {
-        let size = self.inner.size()?;
-        Ok((size.width, size.height))
+        crossterm::terminal::size()
     }
 
     /// Draws a frame; nothing where somebody has given the terminal back.
     pub(super) fn draw(&mut self, frame: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
-        if IS_TAKEN.load(Ordering::SeqCst) {
-            self.inner.draw(frame)?;
+        if !IS_TAKEN.load(Ordering::SeqCst) {
+            return Ok(());
         }
+        let drawn = self.inner.get_frame().area().as_size();
+        if self.size()? != (drawn.width, drawn.height) {
+            self.clear()?;
+        }
+        self.inner.draw(frame)?;
         Ok(())
     }
 
     /// Everything is drawn anew with the next frame.
     pub(super) fn clear(&mut self) -> io::Result<()> {
-        self.inner.clear()
+        self.inner = fresh()?;
+        Ok(())
     }
 
     /// Whether somebody is still there to see it.
@@ -85,6 +86,28 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         give_back();
     }
+}
+
+type Inner = ratatui::Terminal<CrosstermBackend<Stdout>>;
+
+/// Takes the terminal; where that fails, it is as it was.
+fn taken(mouse: bool) -> io::Result<Inner> {
+    enable_raw_mode()?;
+    IS_TAKEN.store(true, Ordering::SeqCst);
+    let inner = take(&mut io::stdout(), mouse).and_then(|()| fresh());
+    inner.inspect_err(|_| give_back())
+}
+
+/// An empty screen of the size that the terminal has now.
+///
+/// Of that size for good: one that follows the terminal's by itself asks the terminal where its cursor is, and the
+/// answer goes to the thread that reads keys.
+fn fresh() -> io::Result<Inner> {
+    execute!(io::stdout(), Clear(ClearType::All))?;
+    let (width, height) = crossterm::terminal::size()?;
+    let viewport = Viewport::Fixed(Rect::new(0, 0, width, height));
+    let backend = CrosstermBackend::new(io::stdout());
+    ratatui::Terminal::with_options(backend, TerminalOptions { viewport })
 }
 
 fn take(out: &mut impl Write, mouse: bool) -> io::Result<()> {

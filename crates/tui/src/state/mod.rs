@@ -125,6 +125,8 @@ pub struct State {
     pub is_frozen: bool,
     /// A line that is shown for a while.
     pub message: Option<Message>,
+    /// The line of the last click on a row, and when it was.
+    pub clicked: Option<(usize, u64)>,
     /// Where to go back to.
     pub trail: Vec<Step>,
     /// What can be undone.

@@ -108,13 +108,23 @@ fn click(state: &mut State, at: Position) {
     }
 }
 
+/// Milliseconds between two clicks that belong together.
+const TWICE_MS: u64 = 600;
+
 /// A click on a row chooses it; another one opens it.
 fn row(state: &mut State, line: usize) {
     let height = state.height();
+    let clicked = state.clicked.replace((line, state.now.ms));
+    let is_second = clicked.is_some_and(|(before, when)| {
+        before == line && state.now.ms.saturating_sub(when) <= TWICE_MS
+    });
+    let is_second = is_second && state.table.name.is_some();
     match state.screen {
         Screen::Connections => {
             let place = state.table.top + line;
-            let Some(row) = state.table.row(place).cloned() else {
+            // Rows move: of two clicks at one place, the first says which is meant.
+            let meant = is_second.then(|| state.table.current()).flatten();
+            let Some(row) = meant.or_else(|| state.table.row(place)).cloned() else {
                 return;
             };
             if state.table.name.as_ref() == Some(&row.name) {

@@ -27,6 +27,8 @@ const SUMS: [(&str, &str, u16); 5] = [
 const BAR: u16 = 12;
 
 struct Columns {
+    /// Of each field that is grouped by.
+    keys: Vec<u16>,
     key: u16,
     bar: u16,
     sums: usize,
@@ -35,9 +37,13 @@ struct Columns {
 fn columns(state: &State, width: u16) -> Columns {
     let groups = state.groups.all();
     let by = &state.view.group_by;
-    let named = |group: &Group| cells(&key_text(state, group));
-    let heading = cells(&by.join(", ")) + 2;
-    let widest = groups.iter().map(named).max().unwrap_or(0).max(heading);
+    let mut keys: Vec<u16> = by.iter().map(|field| cells(field) + 2).collect();
+    for group in groups {
+        for (width, text) in keys.iter_mut().zip(key_texts(state, group)) {
+            *width = (*width).max(cells(&text) + 2);
+        }
+    }
+    let widest: u16 = keys.iter().sum();
     let least = widest.clamp(12, 24);
     let mut sums = 1;
     let mut used = SUMS[0].2 + 1;
@@ -51,13 +57,18 @@ fn columns(state: &State, width: u16) -> Columns {
         true => BAR,
         false => 0,
     };
-    Columns { key, bar, sums }
+    Columns {
+        keys,
+        key,
+        bar,
+        sums,
+    }
 }
 
 /// What the connections of a group have in common.
-fn key_text(state: &State, group: &Group) -> String {
+fn key_texts(state: &State, group: &Group) -> Vec<String> {
     let names = state.groups.told.as_ref().map(|told| &told.names);
-    let values = state.view.group_by.iter().map(|field| {
+    let texts = state.view.group_by.iter().map(|field| {
         let value = group.key.get(field).map(|value| text_of(field, value));
         let value = value.filter(|value| !value.is_empty());
         let Some(value) = value else {
@@ -69,7 +80,23 @@ fn key_text(state: &State, group: &Group) -> String {
             None => format::printable(&value),
         }
     });
-    values.collect::<Vec<_>>().join("  ")
+    texts.collect()
+}
+
+/// Writes what is of each field below each other.
+fn draw_keys(
+    buffer: &mut Buffer,
+    y: u16,
+    columns: &Columns,
+    texts: &[String],
+    look: ratatui::style::Style,
+) {
+    let (mut x, end) = (2, 2 + columns.key);
+    for (text, width) in texts.iter().zip(&columns.keys) {
+        let width = (*width).min(end.saturating_sub(x));
+        put(buffer, (x, y), width.saturating_sub(1), text, look);
+        x += width;
+    }
 }
 
 pub(super) fn draw(state: &State, buffer: &mut Buffer) {
@@ -130,8 +157,11 @@ fn draw_heading(state: &State, buffer: &mut Buffer, area: Rect, columns: &Column
         true => arrow,
         false => "",
     };
-    let key = format!("{}{}", state.view.group_by.join(", "), sorted("key"));
-    put(buffer, (2, area.y), columns.key, &key, look);
+    let mut titles = state.view.group_by.clone();
+    if let Some(first) = titles.first_mut() {
+        first.push_str(sorted("key"));
+    }
+    draw_keys(buffer, area.y, columns, &titles, look);
     let mut x = 2 + columns.key;
     for (place, (name, title, width)) in SUMS.iter().take(columns.sums).enumerate() {
         let title = format!("{title}{}", sorted(name));
@@ -155,8 +185,8 @@ fn draw_group(
         true => theme::selected(state.palette),
         false => style(state.palette, look),
     };
-    let text = key_text(state, group);
-    put(buffer, (2, y), columns.key, &text, look(Look::Plain));
+    let texts = key_texts(state, group);
+    draw_keys(buffer, y, columns, &texts, look(Look::Plain));
     let accounting = state.truth().accounting;
     let counted = |text: Option<String>| match text {
         Some(text) => text,
