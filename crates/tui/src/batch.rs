@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::cell::{Context, cell};
 use crate::column::{Column, cells};
-use crate::format;
+use crate::format::{self, Clock};
 use crate::saved::View;
 use crate::state::pulse::Pulse;
 use crate::state::table::Table;
@@ -20,6 +20,8 @@ pub struct Rounds {
     pub many: u64,
     /// How many rows at most.
     pub rows: u16,
+    /// In whose time they are told.
+    pub clock: Clock,
 }
 
 /// Why it ended early.
@@ -52,7 +54,13 @@ pub fn print(
         let summary: Summary = get(transport, "/api/v1/summary", &[])?;
         pulse.hear(summary);
         let page = page(transport, view, rounds.rows)?;
-        let text = text(view, &pulse, &page, engine::now(), round > 0);
+        let text = text(
+            view,
+            &pulse,
+            &page,
+            (engine::now(), rounds.clock),
+            round > 0,
+        );
         let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         written.map_err(Ended::Unwritten)?;
     }
@@ -80,18 +88,24 @@ fn page(transport: &dyn Transport, view: &View, rows: u16) -> Result<Page, Ended
 }
 
 /// One round.
-pub fn text(view: &View, pulse: &Pulse, page: &Page, now_ns: u64, is_further: bool) -> String {
+pub fn text(
+    view: &View,
+    pulse: &Pulse,
+    page: &Page,
+    now: (u64, Clock),
+    is_further: bool,
+) -> String {
     let mut text = String::new();
     if is_further {
         text.push('\n');
     }
-    head(pulse, page, now_ns, &mut text);
-    rows(view, page, now_ns, &mut text);
+    head(pulse, page, now, &mut text);
+    rows(view, page, now.0, &mut text);
     text
 }
 
-fn head(pulse: &Pulse, page: &Page, now_ns: u64, text: &mut String) {
-    let mut parts = vec![format::date(now_ns)];
+fn head(pulse: &Pulse, page: &Page, (now_ns, clock): (u64, Clock), text: &mut String) {
+    let mut parts = vec![clock.date(now_ns)];
     if let Some(summary) = &pulse.summary {
         let count = format::count(summary.connections);
         parts.push(match (summary.limit, pulse.part()) {

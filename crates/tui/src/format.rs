@@ -84,19 +84,34 @@ pub fn endpoint(address: &str, port: Option<u16>) -> String {
     }
 }
 
-/// The time of day, in this machine's time.
-pub fn time_of_day(ns: u64) -> String {
-    moment(ns, "%H:%M:%S")
+/// In whose time moments are told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Clock {
+    /// This machine's.
+    #[default]
+    Local,
+    /// Everybody's.
+    Utc,
 }
 
-/// A moment with its date, in this machine's time.
-pub fn date(ns: u64) -> String {
-    moment(ns, "%Y-%m-%d %H:%M:%S")
-}
+impl Clock {
+    /// The time of day.
+    pub fn time_of_day(self, ns: u64) -> String {
+        self.moment(ns, "%H:%M:%S")
+    }
 
-fn moment(ns: u64, form: &str) -> String {
-    let utc = chrono::DateTime::from_timestamp_nanos(ns.cast_signed());
-    utc.with_timezone(&chrono::Local).format(form).to_string()
+    /// A moment with its date.
+    pub fn date(self, ns: u64) -> String {
+        self.moment(ns, "%Y-%m-%d %H:%M:%S")
+    }
+
+    fn moment(self, ns: u64, form: &str) -> String {
+        let utc = chrono::DateTime::from_timestamp_nanos(ns.cast_signed());
+        match self {
+            Self::Local => utc.with_timezone(&chrono::Local).format(form).to_string(),
+            Self::Utc => utc.format(form).to_string(),
+        }
+    }
 }
 
 /// A stranger's text without what a terminal would act on.

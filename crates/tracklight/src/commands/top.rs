@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use engine::Failure;
 use tui::batch::{self, Ended, Rounds};
+use tui::format::Clock;
 use tui::saved;
 use tui::view::theme::Palette;
 use tui::wire::Fault;
@@ -63,6 +64,9 @@ pub(crate) struct Args {
     #[arg(short = 'n', long, value_name = "N", default_value_t = 25, requires = "batch",
           value_parser = clap::value_parser!(u16).range(1..=1000))]
     rows: u16,
+    /// Tell times in UTC
+    #[arg(long)]
+    utc: bool,
     /// Leave the mouse to the terminal
     #[arg(long)]
     no_mouse: bool,
@@ -88,10 +92,12 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
             Arc::new(local)
         }
     };
+    let clock = if args.utc { Clock::Utc } else { Clock::Local };
     if let Some(many) = args.batch {
         let rounds = Rounds {
             many,
             rows: args.rows,
+            clock,
         };
         let mut out = std::io::stdout().lock();
         return match batch::print(&*transport, &view, rounds, &mut out) {
@@ -105,6 +111,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         view,
         folder,
         palette: palette(global),
+        clock,
         mouse: !args.no_mouse,
     };
     tui::run(options, |ender| {

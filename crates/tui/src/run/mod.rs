@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use engine::Failure;
 
 use crate::event::{Effect, Event, Now};
+use crate::format::Clock;
 use crate::saved::View;
 use crate::state::State;
 use crate::transport::Transport;
@@ -34,6 +35,8 @@ pub struct Options {
     pub folder: Option<PathBuf>,
     /// How many colours there are.
     pub palette: Palette,
+    /// In whose time moments are told.
+    pub clock: Clock,
     /// Whether the mouse is listened to.
     pub mouse: bool,
 }
@@ -70,6 +73,7 @@ pub fn run(options: Options, started: impl FnOnce(Ender)) -> Result<(), Failure>
     let place = options.transport.place();
     let mut state = State::new(size, place, options.folder, options.view);
     state.palette = options.palette;
+    state.clock = options.clock;
     state.now = screen.now();
     let effects = begin(&mut state);
     let ended = screen.go_on(&mut state, &mut terminal, effects, &receiver);

@@ -95,6 +95,8 @@ pub struct State {
     pub palette: crate::view::theme::Palette,
     /// The time.
     pub now: Now,
+    /// In whose time moments are told.
+    pub clock: crate::format::Clock,
     /// Whose table it is.
     pub place: String,
     /// Where views are kept.

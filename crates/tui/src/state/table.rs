@@ -86,6 +86,11 @@ impl Table {
         self.at = 0;
         self.offset = 0;
         self.name = None;
+        // Those of the old order stay until there are others.
+        self.came = Wanted {
+            limit: self.rows.len(),
+            ..Wanted::default()
+        };
         self.due_ms = 0;
         self.widths.clear();
     }

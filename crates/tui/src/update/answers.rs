@@ -60,7 +60,7 @@ pub(super) fn take(state: &mut State, answer: Answer, effects: &mut Vec<Effect>)
 fn fail(state: &mut State, kind: Kind, fault: Fault, effects: &mut Vec<Effect>) {
     let again = state.now.ms + AGAIN_MS;
     match kind {
-        Kind::Page if fault.code == "cursor-expired" => {
+        Kind::Page if fault.code == "cursor-expired" && state.table.asked.cursor.is_some() => {
             state.table.restart();
             state.say("The order was forgotten meanwhile: from the top again");
         }

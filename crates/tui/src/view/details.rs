@@ -114,7 +114,7 @@ fn entry(state: &State, details: &Details, text: &mut Text) {
     text.value("Translation", &nat, Look::Translated);
     let began = row
         .start_ns
-        .map(|start| format!(", since {}", format::date(start)));
+        .map(|start| format!(", since {}", state.clock.date(start)));
     text.value(
         "Age",
         &format!("{}{}", shown("age"), began.unwrap_or_default()),

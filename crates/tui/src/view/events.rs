@@ -101,7 +101,7 @@ fn draw_one(state: &State, buffer: &mut Buffer, happened: &Happened, y: u16, is_
             x += wide;
         }
     };
-    say(&format::time_of_day(happened.time_ns), 10, Look::Quiet);
+    say(&state.clock.time_of_day(happened.time_ns), 10, Look::Quiet);
     say(word, 9, of_word);
     say(&text("proto").text, 6, Look::Protocol);
     let state_cell = text("state");
