@@ -123,7 +123,7 @@ fn states_in_which_there_are_no_rows() {
         looks(name, &size, |size| {
             let fault = Fault::new(
                 code,
-                "the daemon does not answer at 127.0.0.1:8470: connection refused",
+                "nobody listens at 127.0.0.1:8470: connection refused",
                 "look whether it runs and listens there: systemctl status tracklight",
             );
             let table = Table {

@@ -137,7 +137,7 @@ impl Daemon {
             Place::Socket(path) => {
                 let stream = UnixStream::connect(path).await.map_err(|error| {
                     no_way(
-                        format!("the daemon does not answer at {}: {error}", path.display()),
+                        format!("nobody answers at {}: {error}", path.display()),
                         "look whether it runs (systemctl status tracklight), and whether you may use \
                          its socket",
                     )
@@ -148,7 +148,7 @@ impl Daemon {
                 let bare = host.trim_start_matches('[').trim_end_matches(']');
                 let stream = TcpStream::connect((bare, *port)).await.map_err(|error| {
                     no_way(
-                        format!("the daemon does not answer at {host}:{port}: {error}"),
+                        format!("nobody answers at {host}:{port}: {error}"),
                         "look whether it runs and listens there: systemctl status tracklight",
                     )
                 })?;

@@ -135,6 +135,18 @@ fn shown(state: &State, preview: &Deletion, meant: Option<u64>, is_forced: bool,
             Look::Strong,
         ),
     }
+    let undo = match preview.undoable {
+        true => "It can be undone for five minutes.",
+        false => "It cannot be undone: there are more than 100,000.",
+    };
+    text.say(
+        undo,
+        if preview.undoable {
+            Look::Plain
+        } else {
+            Look::Notice
+        },
+    );
     if let Some(meant) = meant.filter(|&meant| meant > many) {
         let ended = format::count(meant - many);
         text.say(
@@ -162,8 +174,9 @@ fn shown(state: &State, preview: &Deletion, meant: Option<u64>, is_forced: bool,
         let most = 6;
         for owner in preview.owners.iter().take(most) {
             let bytes = owner.bytes.map(|bytes| format::size(as_f64(bytes)));
+            let room = usize::from(text.width).saturating_sub(22).min(40);
             let line = format!(
-                "{:<40}{:>10}  {}",
+                "{:<room$}{:>10}  {}",
                 owner.src,
                 format::count(owner.connections),
                 bytes.unwrap_or_default()
@@ -193,18 +206,6 @@ fn shown(state: &State, preview: &Deletion, meant: Option<u64>, is_forced: bool,
         "Exactly these: what begins from now on stays. A connection that goes on is entered anew by \
          its next packet, where the firewall lets it.",
         Look::Plain,
-    );
-    let undo = match preview.undoable {
-        true => "It can be undone for five minutes.",
-        false => "It cannot be undone: there are more than 100,000.",
-    };
-    text.say(
-        undo,
-        if preview.undoable {
-            Look::Plain
-        } else {
-            Look::Notice
-        },
     );
     let left = preview.expires_ns.checked_sub(state.now.wall_ns);
     if left.is_none() && preview.expires_ns > 0 {

@@ -180,6 +180,10 @@ pub(super) fn words_of(fault: &Fault, title: &str) -> (String, String) {
             crate::state::sentence(fault),
         );
     }
+    let title = match fault.code.as_str() {
+        "no-answer" => "The daemon does not answer",
+        _ => title,
+    };
     (title.to_owned(), crate::state::sentence(fault))
 }
 
