@@ -122,7 +122,10 @@ fn top_deletes_exactly_what_it_showed_and_puts_it_back() {
     assert!(done.contains("deleted"), "{done}");
     terminal.keys(&["u"]);
     terminal.until("what came of undoing", has("put back"));
-    terminal.keys(&["Escape", "q"]);
+    // Escape and a letter right behind it would be Alt and the letter.
+    terminal.keys(&["Enter"]);
+    terminal.until("the table alone", |screen| !screen.contains("put back"));
+    terminal.keys(&["q"]);
     terminal.until("the shell", has("ended: 0"));
 }
 
@@ -140,9 +143,10 @@ fn top_follows_the_size_stops_and_goes_on() {
     });
     terminal.keys(&["C-z"]);
     let screen = terminal.until("the shell", has("Stopped"));
+    terminal.shell_line("clear");
     assert!(!screen.contains("Proto"), "{screen}");
     assert!(terminal.is_cooked());
-    terminal.shell_line("fg");
+    terminal.shell("fg");
     terminal.until("the screen again", |screen| {
         screen.contains("Proto") && screen.contains("? help")
     });
