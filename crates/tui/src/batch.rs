@@ -43,6 +43,7 @@ pub fn print(
     // While somebody listens, counters are read as often as for the screen.
     let live = Request::get("/api/v1/live", &[("limit", "0")]).stream();
     let _listening = transport.open(&live).map_err(Ended::Refused)?;
+    wait(transport)?;
     let mut pulse = Pulse::default();
     let began = Instant::now();
     let interval = Duration::from_millis(view.interval_ms());
@@ -65,6 +66,21 @@ pub fn print(
         written.map_err(Ended::Unwritten)?;
     }
     Ok(())
+}
+
+/// For how long the first reading of a table is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until the table was read once: before that it looks empty.
+fn wait(transport: &dyn Transport) -> Result<(), Ended> {
+    let began = Instant::now();
+    loop {
+        let summary: Summary = get(transport, "/api/v1/summary", &[])?;
+        if summary.truth.taken_ns > 0 || began.elapsed() > PATIENCE {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn get<T: serde::de::DeserializeOwned>(

@@ -196,15 +196,38 @@ fn a_query_is_taken_once_it_is_known_to_be_one() {
 }
 
 #[test]
-fn enter_before_the_check_waits_for_it() {
+fn keys_behind_enter_are_not_part_of_the_query() {
     let mut screen = Screen::new(SIZE, Table::default());
     screen.keys("/");
-    screen.tell(key(KeyCode::Char('u'), KeyModifiers::NONE));
+    for typed in ["u", "d", "p"] {
+        screen.tell(key(
+            KeyCode::Char(typed.parse().unwrap()),
+            KeyModifiers::NONE,
+        ));
+    }
     screen.tell(key(KeyCode::Enter, KeyModifiers::NONE));
-    assert!(screen.state.line.is_open);
-    screen.settle();
+    screen.tell(key(KeyCode::Char('w'), KeyModifiers::NONE));
+    assert_eq!(screen.state.view.query, "udp");
+    assert!(matches!(screen.state.overlay, Some(Overlay::Save(_))));
+}
+
+#[test]
+fn what_turns_out_to_be_no_query_is_in_the_line_again() {
+    let mut screen = Screen::new(SIZE, Table::default());
+    let wrong = Fault {
+        offset: Some(0),
+        ..Fault::new("query-unknown-name", "\"x\" is no field", "did you mean y?")
+    };
+    screen.table.refused = vec![(Kind::Page, wrong)];
+    screen.keys("/");
+    screen.tell(key(KeyCode::Char('x'), KeyModifiers::NONE));
+    screen.tell(key(KeyCode::Enter, KeyModifiers::NONE));
     assert!(!screen.state.line.is_open);
-    assert_eq!(screen.state.view.query, "u");
+    screen.settle();
+    assert!(screen.state.line.is_open);
+    assert_eq!(screen.state.line.text, "x");
+    assert_eq!(screen.state.view.query, "");
+    assert!(screen.text().contains("did you mean y?"));
 }
 
 #[test]

@@ -84,13 +84,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     }
     let transport: Arc<dyn Transport> = match &args.connect {
         Some(place) => Arc::new(daemon(place, args, global)?),
-        None => {
-            let local = Local::open(global)?;
-            if args.batch.is_some() {
-                local.wait();
-            }
-            Arc::new(local)
-        }
+        None => Arc::new(Local::open(global)?),
     };
     let clock = if args.utc { Clock::Utc } else { Clock::Local };
     if let Some(many) = args.batch {

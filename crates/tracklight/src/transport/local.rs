@@ -1,7 +1,6 @@
 //! The API in this process: no socket, and everything that a daemon can.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ctnetlink::Namespace;
 use engine::live::Live;
@@ -73,11 +72,6 @@ impl Local {
             },
             place: global.netns.clone().unwrap_or_default(),
         })
-    }
-
-    /// Waits until the table is known.
-    pub(crate) fn wait(&self) {
-        self.live.wait_until_ready(Duration::from_secs(60));
     }
 }
 

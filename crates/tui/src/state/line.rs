@@ -22,8 +22,8 @@ pub struct Line {
     pub checked: Option<String>,
     /// The text that is being checked.
     pub checking: Option<String>,
-    /// Whether it is applied as soon as it is known to be a query.
-    pub is_wanted: bool,
+    /// The query before the one that was taken before anybody knew whether it is one.
+    pub before: Option<String>,
     /// What can follow, and where.
     pub completion: Option<Completion>,
     /// Which of it is chosen.
@@ -42,6 +42,7 @@ impl Line {
             text: text.to_owned(),
             cursor: text.chars().count(),
             history: std::mem::take(&mut self.history),
+            before: self.before.take(),
             ..Self::default()
         };
     }
@@ -51,7 +52,6 @@ impl Line {
         self.is_open = false;
         self.completion = None;
         self.chosen = None;
-        self.is_wanted = false;
         self.fault = None;
     }
 
@@ -110,7 +110,6 @@ impl Line {
     }
 
     fn changed(&mut self) {
-        self.is_wanted = false;
         self.chosen = None;
         self.completion = None;
         self.warning = None;

@@ -18,6 +18,7 @@ pub(super) fn take(state: &mut State, answer: Answer, effects: &mut Vec<Effect>)
     let rest = state.view.interval_ms().max(answer.took_ms * REST);
     match answer.reply {
         Ok(Reply::Page(page)) => {
+            state.line.before = None;
             let height = state.height();
             let is_due_already = state.table.due_ms == 0;
             if !is_due_already {
@@ -59,6 +60,9 @@ pub(super) fn take(state: &mut State, answer: Answer, effects: &mut Vec<Effect>)
 
 fn fail(state: &mut State, kind: Kind, fault: Fault, effects: &mut Vec<Effect>) {
     let again = state.now.ms + AGAIN_MS;
+    if matches!(kind, Kind::Page | Kind::Groups) && editing::reopen(state, &fault) {
+        return;
+    }
     match kind {
         Kind::Page if fault.code == "cursor-expired" && state.table.asked.cursor.is_some() => {
             state.table.restart();
@@ -107,7 +111,4 @@ fn check(state: &mut State, checked: Checked) {
     state.line.fault = checked.error;
     state.line.warning = warning.map(|warning| warning.message);
     state.line.checked = text;
-    if state.line.is_wanted && state.line.checked.as_ref() == Some(&state.line.text) {
-        editing::apply(state);
-    }
 }

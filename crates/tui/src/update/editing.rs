@@ -3,6 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::state::{Overlay, State};
+use crate::wire::Fault;
 
 use super::select;
 
@@ -24,21 +25,37 @@ pub(super) fn open(state: &mut State) {
     state.line.open(&query);
 }
 
-/// Takes the text as the query, as soon as it is known to be one.
-pub(super) fn apply(state: &mut State) {
-    let text = state.line.text.trim().to_owned();
-    if state.line.checked.as_ref() != Some(&state.line.text) {
-        state.line.is_wanted = true;
-        return;
-    }
-    if state.line.fault.is_some() {
+/// Takes the text as the query. Whether it is one need not be known yet: [`reopen`] comes back to it if not, so that
+/// keys behind Enter are not part of it.
+fn apply(state: &mut State) {
+    let is_checked = state.line.checked.as_ref() == Some(&state.line.text);
+    if is_checked && state.line.fault.is_some() {
         // It is shown in its place.
-        state.line.is_wanted = false;
         return;
     }
+    let text = state.line.text.trim().to_owned();
+    let before = state.view.query.clone();
+    state.line.before = (!is_checked && before != text).then_some(before);
     state.line.remember(&text);
     state.line.close();
     select(state, &text);
+}
+
+/// Opens the line again with a text that turned out to be no query; whether it was one that was just taken.
+pub(super) fn reopen(state: &mut State, fault: &Fault) -> bool {
+    if !fault.code.starts_with("query-") {
+        state.line.before = None;
+        return false;
+    }
+    let Some(before) = state.line.before.take() else {
+        return false;
+    };
+    let text = state.view.query.clone();
+    select(state, &before);
+    state.line.open(&text);
+    state.line.checked = Some(text);
+    state.line.fault = Some(fault.clone());
+    true
 }
 
 /// A key while the line is open.

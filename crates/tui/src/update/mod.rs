@@ -88,6 +88,11 @@ fn hear(state: &mut State, number: u64, heard: Heard) {
             _ => {}
         }
     } else if state.events.stream == Some(number) {
+        if let Heard::Ended(fault) = &heard
+            && editing::reopen(state, fault)
+        {
+            return;
+        }
         if matches!(heard, Heard::Ended(_)) {
             state.events.due_ms = Some(state.now.ms + AGAIN_MS);
         }
