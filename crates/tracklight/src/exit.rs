@@ -32,6 +32,7 @@ fn status(code: &str) -> u8 {
         | "not-permitted"
         | "user-namespace-forbidden"
         | "not-signed-in"
+        | "wrong-token"
         | "signed-out"
         | "forbidden" => 3,
         _ => 4,

@@ -113,7 +113,7 @@ fn marks(state: &State) -> Pieces {
 
 /// Whether a code says that a token is wanted.
 pub(super) fn is_signed_out(code: &str) -> bool {
-    matches!(code, "not-signed-in" | "signed-out")
+    matches!(code, "not-signed-in" | "signed-out" | "wrong-token")
 }
 
 /// Connections against the limit, births and deaths.
