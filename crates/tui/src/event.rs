@@ -70,7 +70,7 @@ pub enum Reply {
     /// To [`Kind::Page`].
     Page(wire::Page),
     /// To [`Kind::Groups`].
-    Groups(wire::Groups),
+    Groups(Box<wire::Groups>),
     /// To [`Kind::Known`].
     Known(Box<wire::Known>),
     /// To [`Kind::Health`].

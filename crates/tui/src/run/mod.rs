@@ -128,14 +128,17 @@ impl Screen {
                         let stop = rustix::process::Signal::TSTP;
                         rustix::process::kill_current_process_group(stop)?;
                         terminal.enter_again()?;
-                        let (width, height) = terminal.size()?;
                         // Whoever reads is alive: it is this thread.
-                        let _ = self.sender.send(Event::Resize(width, height));
                         let _ = self.sender.send(Event::Resumed);
                     }
                     Effect::Repaint => terminal.clear()?,
                     other => self.perform(other),
                 }
+            }
+            // A change of size that comes together with a key is not always told.
+            let (width, height) = terminal.size()?;
+            if state.size != (width, height) {
+                effects.extend(update(state, Event::Resize(width, height)));
             }
             terminal.draw(|frame| view(state, frame))?;
             if terminal::has_panicked() || !terminal.is_there() {

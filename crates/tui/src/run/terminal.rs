@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn what_was_switched_on_is_switched_off() {
         let on = text(|out| take(out, true));
-        let off = text(|out| write_back(out));
+        let off = text(write_back);
         for mode in ["?1049", "?2004", "?1000", "?1002", "?1003", "?1006"] {
             assert!(on.contains(&format!("{mode}h")), "{mode} is not on");
             assert!(off.contains(&format!("{mode}l")), "{mode} stays on");

@@ -108,7 +108,7 @@ impl Table {
         Wanted {
             cursor: None,
             offset: 0,
-            limit: (self.top + 2 * height).max(50).min(MOST_ROWS),
+            limit: (self.top + 2 * height).clamp(50, MOST_ROWS),
         }
     }
 

@@ -29,7 +29,7 @@ pub(super) fn take(state: &mut State, answer: Answer, effects: &mut Vec<Effect>)
         }
         Ok(Reply::Groups(told)) => {
             let height = state.height();
-            state.groups.take(told, height);
+            state.groups.take(*told, height);
             state.groups.due_ms = now + rest.saturating_sub(answer.took_ms);
         }
         Ok(Reply::Health(report)) => {

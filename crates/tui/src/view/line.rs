@@ -120,7 +120,8 @@ pub(super) fn draw_open(state: &State, buffer: &mut Buffer) -> Option<Position> 
     let is_checked = line.checked.as_ref() == Some(&line.text);
     let fault = line.fault.as_ref().filter(|_| is_checked);
     if let Some((offset, fault)) = fault.and_then(|fault| Some((fault.offset?, fault))) {
-        let end = (offset + fault.length.unwrap_or(0).max(1)).min(characters.len());
+        let (offset, length) = (offset as usize, fault.length.unwrap_or(0) as usize);
+        let end = (offset + length.max(1)).min(characters.len());
         let begin = x_of(offset.min(characters.len()));
         let width = x_of(end.max(offset.min(characters.len())))
             .saturating_sub(begin)

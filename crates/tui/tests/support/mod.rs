@@ -263,7 +263,7 @@ impl Table {
         }
         Ok(match kind {
             Kind::Page => Reply::Page(from(self.page(&request.path))),
-            Kind::Groups => Reply::Groups(from(self.groups())),
+            Kind::Groups => Reply::Groups(Box::new(from(self.groups()))),
             Kind::Known => Reply::Known(Box::new(from(self.known(&request.path)))),
             Kind::Health => Reply::Health(from(self.health.clone())),
             Kind::Status => Reply::Status(from(json!({"you": {"name": "me", "role": self.role}}))),
