@@ -80,11 +80,15 @@ fn marks(state: &State) -> Pieces {
                 .filter(|finding| finding.severity == severity)
                 .count()
         };
+        let many = |many: usize, one: &str, more: &str| match many {
+            1 => format!("health: 1 {one}"),
+            many => format!("health: {many} {more}"),
+        };
         let (text, look) = match (has("critical"), has("warning"), has("notice")) {
             (0, 0, 0) => ("health: well".to_owned(), Look::Good),
-            (0, 0, notices) => (format!("health: {notices} to note"), Look::Notice),
-            (0, warnings, _) => (format!("health: {warnings} warned of"), Look::Notice),
-            (critical, ..) => (format!("health: {critical} critical"), Look::Bad),
+            (0, 0, notices) => (many(notices, "notice", "notices"), Look::Up),
+            (0, warnings, _) => (many(warnings, "warning", "warnings"), Look::Notice),
+            (critical, ..) => (many(critical, "critical", "critical"), Look::Bad),
         };
         marks.push((text, look));
     }

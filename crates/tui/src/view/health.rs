@@ -50,11 +50,11 @@ fn verdict(report: &Health, lines: &mut Vec<Styled>) {
             Look::Good,
         ),
         1 => (
-            format!("One finding. {all} things were looked at, {fine} are fine."),
+            format!("One finding. {all} things were looked at, {fine} of them fine."),
             Look::Strong,
         ),
         many => (
-            format!("{many} findings. {all} things were looked at, {fine} are fine."),
+            format!("{many} findings. {all} things were looked at, {fine} of them fine."),
             Look::Strong,
         ),
     };
