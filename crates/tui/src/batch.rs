@@ -42,7 +42,10 @@ pub fn print(
 ) -> Result<(), Ended> {
     // While somebody listens, counters are read as often as for the screen.
     let live = Request::get("/api/v1/live", &[("limit", "0")]).stream();
-    let _listening = transport.open(&live).map_err(Ended::Refused)?;
+    let mut live = transport.open(&live).map_err(Ended::Refused)?;
+    // Who reads nothing is let go. A thread that could not be begun costs only how fresh the counters are.
+    let read = move || io::copy(&mut live.body, &mut io::sink());
+    let _is_over = thread::Builder::new().name("listen".to_owned()).spawn(read);
     wait(transport)?;
     let mut pulse = Pulse::default();
     let began = Instant::now();

@@ -4,6 +4,8 @@
 //! only draws it. What has to be done outside comes out of `update` as [`Effect`](event::Effect)s, which
 //! [`run`](run()) does. Everything is asked of the HTTP API through a [`Transport`].
 
+#![forbid(unsafe_code)]
+
 pub mod batch;
 pub mod cell;
 pub mod column;

@@ -48,8 +48,8 @@ pub(crate) struct Args {
     /// Sort by a column or rate
     #[arg(long, value_name = "COLUMN")]
     sort: Option<String>,
-    /// Columns of the table
-    #[arg(long, value_name = "COLUMN,…", value_delimiter = ',')]
+    /// Columns of the table; c lists them
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     columns: Vec<String>,
     /// Show names instead of addresses
     #[arg(long)]

@@ -222,12 +222,14 @@ fn save(path: &std::path::Path, text: &str) -> io::Result<()> {
 
 /// Keys, mouse and sizes, from a thread of its own.
 fn read_input(sender: &Sender<Event>) {
-    use crossterm::event::Event as Input;
+    use crossterm::event::{Event as Input, MouseEventKind};
     let sender = sender.clone();
     let read = move || {
         loop {
             let event = match crossterm::event::read() {
                 Ok(Input::Key(key)) => Event::Key(key),
+                // A mouse that merely moves does nothing, and tells so a hundred times a second.
+                Ok(Input::Mouse(mouse)) if mouse.kind == MouseEventKind::Moved => continue,
                 Ok(Input::Mouse(mouse)) => Event::Mouse(mouse),
                 Ok(Input::Resize(width, height)) => Event::Resize(width, height),
                 Ok(Input::Paste(text)) => Event::Paste(text),

@@ -166,6 +166,10 @@ fn health(state: &mut State, effects: &mut Vec<Effect>) {
     let rest = if is_shown { HEALTH_MS.0 } else { HEALTH_MS.1 };
     state.health.due_ms = state.now.ms + rest;
     effects.push(state.ask(Kind::Health, Request::get("/api/v1/health", &[])));
+    // What troubles the daemon, and who asks, may have changed as well.
+    if state.you.is_some() && !state.is_asked(Kind::Status) {
+        effects.push(state.ask(Kind::Status, Request::get("/api/v1/status", &[])));
+    }
 }
 
 fn details(state: &mut State, effects: &mut Vec<Effect>) {
