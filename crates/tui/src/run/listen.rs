@@ -165,10 +165,7 @@ fn broken(error: &std::io::Error) -> Fault {
 
 fn missed(data: &str) -> Option<u64> {
     let value: serde_json::Value = serde_json::from_str(data).ok()?;
-    value
-        .get("missed")
-        .or_else(|| value.get("events"))?
-        .as_u64()
+    value.get("missed").or_else(|| value.get("lost"))?.as_u64()
 }
 
 /// The longest line that is taken.
