@@ -56,11 +56,16 @@ const INTERVALS: (f64, f64) = (0.1, 3600.0);
 impl View {
     /// From a file's text.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let view: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        let view: Self = toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start));
+            let line = before.unwrap_or_default().matches('\n').count() + 1;
+            format!("line {line}: {}", error.message().replace('\n', " "))
+        })?;
         let columns = view.columns.iter();
         let mut unknown = columns.filter(|id| crate::column::by_id(id).is_none());
         if let Some(id) = unknown.next() {
-            return Err(format!("there is no column {id:?}"));
+            let all = crate::column::COLUMNS.map(|column| column.id).join(", ");
+            return Err(format!("there is no column {id:?}, only {all}"));
         }
         if view.group_by.len() > crate::state::groups::MOST_FIELDS {
             return Err("group-by has at most four fields".to_owned());

@@ -142,10 +142,7 @@ fn view(args: &Args, folder: Option<&Path>) -> Result<View, Failure> {
         view.interval = delay;
     }
     // Flags are held to what a file is held to.
-    View::parse(&view.text()).map_err(|error| {
-        let names = tui::column::COLUMNS.map(|column| column.id).join(", ");
-        usage(&error, &format!("columns: {names}"))
-    })
+    View::parse(&view.text()).map_err(|error| usage(&error, "see tracklight top --help"))
 }
 
 fn read_view(path: &Path) -> Result<View, Failure> {

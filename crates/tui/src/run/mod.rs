@@ -79,6 +79,7 @@ pub fn run(options: Options, started: impl FnOnce(Ender)) -> Result<(), Failure>
     let ended = screen.go_on(&mut state, &mut terminal, effects, &receiver);
     terminal.leave();
     if terminal::has_panicked() {
+        terminal::wait_until_told();
         return Err(Failure::new(
             "internal",
             "the screen ended by a fault of the program's",

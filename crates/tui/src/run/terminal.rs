@@ -2,8 +2,10 @@
 
 use std::io::{self, IsTerminal, Stdout, Write};
 use std::panic;
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError, TryLockError};
+use std::thread;
+use std::time::Duration;
 
 use crossterm::cursor::Show;
 use crossterm::event::{
@@ -17,8 +19,12 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use ratatui::{Frame, TerminalOptions, Viewport};
 
+/// Whether it was told why.
+static HAS_TOLD: AtomicBool = AtomicBool::new(false);
 /// Whether the terminal is taken.
 static IS_TAKEN: AtomicBool = AtomicBool::new(false);
+/// Held while a frame is written.
+static WRITING: Mutex<()> = Mutex::new(());
 /// Whether a thread of ours has panicked.
 static HAS_PANICKED: AtomicBool = AtomicBool::new(false);
 
@@ -59,6 +65,7 @@ impl Terminal {
 
     /// Draws a frame; nothing where somebody has given the terminal back.
     pub(super) fn draw(&mut self, frame: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
         if !IS_TAKEN.load(Ordering::SeqCst) {
             return Ok(());
         }
@@ -140,18 +147,43 @@ fn write_back(out: &mut impl Write) -> io::Result<()> {
 pub(super) fn restore_on_panic() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let told = panic::take_hook();
+        let tell = panic::take_hook();
         panic::set_hook(Box::new(move |information| {
             HAS_PANICKED.store(true, Ordering::SeqCst);
+            let _written = wait_for_frame();
             give_back();
-            told(information);
+            tell(information);
+            HAS_TOLD.store(true, Ordering::SeqCst);
         }));
     });
+}
+
+/// Waits until the frame that is under way is written, so that none of it comes behind; not for long, for it may be
+/// the drawing that has panicked.
+fn wait_for_frame() -> Option<MutexGuard<'static, ()>> {
+    for _ in 0..50 {
+        match WRITING.try_lock() {
+            Ok(written) => return Some(written),
+            Err(TryLockError::Poisoned(written)) => return Some(written.into_inner()),
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(5)),
+        }
+    }
+    None
 }
 
 /// Whether a thread has panicked, so that it is over.
 pub(super) fn has_panicked() -> bool {
     HAS_PANICKED.load(Ordering::SeqCst)
+}
+
+/// Waits until it was told why a thread has panicked; not for ever.
+pub(super) fn wait_until_told() {
+    for _ in 0..500 {
+        if HAS_TOLD.load(Ordering::SeqCst) {
+            return;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[cfg(test)]
