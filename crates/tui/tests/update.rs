@@ -243,6 +243,18 @@ fn groups_lead_into_a_query_and_back() {
 }
 
 #[test]
+fn groups_are_by_what_was_chosen_or_typed() {
+    let mut screen = Screen::new(SIZE, Table::default());
+    screen.keys("gg").key(KeyCode::Down).key(KeyCode::Char(' '));
+    screen.key(KeyCode::Enter);
+    assert!(screen.has_asked("/api/v1/groups?by=src%2Cdport&"));
+    screen.keys("gdst/20");
+    assert!(screen.text().contains("Enter groups by “dst/20”"));
+    screen.key(KeyCode::Enter);
+    assert!(screen.has_asked("/api/v1/groups?by=dst%2F20&"));
+}
+
+#[test]
 fn deleting_asks_shows_and_only_then_deletes() {
     let mut screen = Screen::new(SIZE, Table::default());
     screen.asked.clear();

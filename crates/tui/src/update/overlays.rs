@@ -166,10 +166,11 @@ pub(super) fn accept(state: &mut State) {
             restart(state);
         }
         (Topic::Fields, current) => {
-            // Who chose nothing means the one under the cursor.
+            // Who chose nothing means the one under the cursor, or what was typed: networks have any number of bits.
             let chosen = match current {
                 Some(name) if !chooser.is_touched => vec![name],
-                _ => chooser.chosen,
+                None => chooser.filter.split(',').map(str::to_owned).collect(),
+                Some(_) => chooser.chosen,
             };
             if !chosen.is_empty() {
                 state.view.group_by = chosen;

@@ -78,7 +78,10 @@ pub(super) fn draw(state: &State, chooser: &Chooser, buffer: &mut Buffer) {
     }
     let y = inside.bottom() - 1;
     if shown.is_empty() {
-        let text = format!("nothing has “{}” in it", chooser.filter);
+        let text = match chooser.topic {
+            Topic::Fields => format!("Enter groups by “{}”", chooser.filter),
+            _ => format!("nothing has “{}” in it", chooser.filter),
+        };
         put(
             buffer,
             (inside.x + 1, y),
