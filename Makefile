@@ -1,7 +1,7 @@
 # Everything by one word each. `make` alone says which.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test bench check fuzz kernels install uninstall clean
+.PHONY: help run build test browser bench check fuzz kernels install uninstall clean
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -19,12 +19,17 @@ run: ## install what is missing, build, and serve this machine's connections unt
 	@$(MAKE) --no-print-directory build
 	@scripts/run
 
-build: ## the program, optimised
+build: ## the page and the program, optimised
+	@scripts/page
 	cargo build --release --locked -p tracklight
 
 test: ## install what the tests need, and run them all
 	@scripts/setup test
 	@scripts/test
+
+browser: build ## the page's scenarios in a real Chromium, against the program with the page in it
+	@scripts/setup test
+	@TRACKLIGHT="$$(realpath $(binary))" scripts/page browser
 
 bench: ## compare with other tools on the same tables; prints one table
 	@scripts/setup bench
@@ -57,4 +62,4 @@ uninstall: ## takes away what install put there; a configuration stays
 
 clean: ## what the build, the tests and the benchmarks left
 	cargo clean
-	rm -rf fuzz/target fuzz/artifacts fuzz/coverage bench/results
+	rm -rf web/dist web/node_modules web/src/lib/schema.d.ts fuzz/target fuzz/artifacts fuzz/coverage bench/results

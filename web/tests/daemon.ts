@@ -6,13 +6,26 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { expect } from "vitest";
 
 const PROGRAM = resolve(process.env["TRACKLIGHT"] ?? "../target/debug/tracklight");
 /** A folder with the built page, in place of the one in the program. */
 const PAGE = process.env["TRACKLIGHT_PAGE"];
 const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 /** How long something may take before a test fails. */
-export const PATIENCE = 30_000;
+export const PATIENCE = 60_000;
+
+/** Waits until something holds. */
+export const until = (holds: () => Promise<boolean> | boolean): Promise<void> => expect.poll(holds).toBe(true);
+
+/** A connection as the API tells it, as far as scenarios look at it. */
+export interface Row {
+  name: string;
+  id: number;
+  mark?: number;
+  orig: { src: string; dst: string; sport: number; dport: number };
+  reply: { src: string; dst: string };
+}
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
@@ -30,6 +43,7 @@ export class Daemon {
   #browser: Browser | undefined;
   #said = "";
   #words: readonly string[] = [];
+  #operator = "";
   url = "";
 
   /** Starts the daemon and the browser. `flags` go to `tracklight demo serve`. */
@@ -42,7 +56,7 @@ export class Daemon {
     await daemon.answers();
     daemon.#browser = await chromium.launch({
       executablePath: CHROMIUM,
-      args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"],
+      args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync", "--disable-dev-shm-usage"],
     });
     return daemon;
   }
@@ -78,7 +92,30 @@ export class Daemon {
     execFileSync(PROGRAM, ["token", "revoke", name, "--state", this.#folder]);
   }
 
-  /** Asks the API beside the page, as an operator. */
+  /** The token of somebody who asks and changes beside the page. */
+  get operator(): string {
+    if (this.#operator === "") this.#operator = this.token("asks", "operator");
+    return this.#operator;
+  }
+
+  /** Connections that a query finds now, a thousand at most. */
+  async rows(query: string, limit = 1000): Promise<Row[]> {
+    const path = `/connections?${new URLSearchParams({ limit: String(limit), query })}`;
+    return ((await this.ask(this.operator, "GET", path)) as { connections: Row[] }).connections;
+  }
+
+  /** A connection that a query finds; waits until there is one. */
+  async one(query: string): Promise<Row> {
+    const until = Date.now() + PATIENCE;
+    for (;;) {
+      const [row] = await this.rows(query, 1);
+      if (row !== undefined) return row;
+      if (Date.now() > until) throw new Error(`no connection: ${query}`);
+      await new Promise((go) => setTimeout(go, 200));
+    }
+  }
+
+  /** Asks the API beside the page. */
   async ask(token: string, method: string, path: string, body?: unknown): Promise<unknown> {
     const answer = await fetch(`${this.url}/api/v1${path}`, {
       method,
@@ -94,6 +131,7 @@ export class Daemon {
   async context(options: Parameters<Browser["newContext"]>[0] = {}): Promise<BrowserContext> {
     if (this.#browser === undefined) throw new Error("there is no browser");
     const context = await this.#browser.newContext({ viewport: { width: 1440, height: 900 }, locale: "en-GB", ...options });
+    context.setDefaultTimeout(PATIENCE);
     if (PAGE !== undefined) {
       const isFile = (url: URL): boolean => url.pathname === "/" || /^\/(assets\/|icon)/.test(url.pathname);
       await context.route(isFile, (route) => {
@@ -135,6 +173,11 @@ export class Daemon {
   async back(): Promise<void> {
     this.run(this.#words);
     await this.answers();
+  }
+
+  /** Closes every page: one that stays open goes on asking. */
+  async leave(): Promise<void> {
+    for (const context of this.#browser?.contexts() ?? []) await context.close();
   }
 
   async stop(): Promise<void> {

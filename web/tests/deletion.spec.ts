@@ -1,37 +1,21 @@
 import type { Locator, Page } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { Daemon, PATIENCE, problems } from "./daemon";
-
-interface Row {
-  name: string;
-  orig: { src: string };
-}
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { Daemon, problems, type Row } from "./daemon";
 
 let daemon: Daemon;
-let token: string;
 
 beforeAll(async () => {
   daemon = await Daemon.start();
-  token = daemon.token("asks", "operator");
 });
 afterAll(async () => daemon?.stop());
-
-async function rows(query: string): Promise<Row[]> {
-  const path = `/connections?limit=1000&query=${encodeURIComponent(query)}`;
-  return ((await daemon.ask(token, "GET", path)) as { connections: Row[] }).connections;
-}
-
-async function one(query: string): Promise<Row> {
-  await expect.poll(async () => (await rows(query)).length, { timeout: PATIENCE }).toBeGreaterThan(0);
-  return (await rows(query))[0] as Row;
-}
+afterEach(() => daemon.leave());
 
 /** The dialog for a connection, by way of its panel. */
 async function asked(page: Page, row: Row): Promise<Locator> {
   await page.goto(`${daemon.url}/?open=${row.name}`);
-  await page.getByRole("button", { name: "Delete …" }).click({ timeout: PATIENCE });
+  await page.getByRole("button", { name: "Delete …" }).click();
   const dialog = page.getByRole("dialog");
-  await dialog.locator("[data-table=owners]").waitFor({ timeout: PATIENCE });
+  await dialog.locator("[data-table=owners]").waitFor();
   return dialog;
 }
 
@@ -39,16 +23,16 @@ const ESTABLISHED = "tcp and state == ESTABLISHED and snat and timeout > 1h";
 
 test("one is shown first, deleted by a yes, and put back", async () => {
   const page = await daemon.signedIn("one", "operator");
-  const row = await one(ESTABLISHED);
+  const row = await daemon.one(ESTABLISHED);
   const dialog = await asked(page, row);
   expect(await dialog.locator("[data-fact=matched]").innerText()).toContain("One connection would be deleted.");
   expect(await dialog.locator("[data-table=owners] tbody tr").innerText()).toContain(row.orig.src);
-  expect((await rows(ESTABLISHED)).map(({ name }) => name)).toContain(row.name);
+  expect((await daemon.rows(ESTABLISHED)).map(({ name }) => name)).toContain(row.name);
   await dialog.getByRole("button", { name: "Delete 1" }).click();
   await dialog.locator("[data-counts=deleted]").waitFor();
   expect(await dialog.locator("[data-count=done] dd").innerText()).toBe("1");
   // The table hears of it by an event.
-  await expect.poll(async () => (await rows("tcp")).map(({ name }) => name), { timeout: PATIENCE }).not.toContain(row.name);
+  await expect.poll(async () => (await daemon.rows("tcp")).map(({ name }) => name)).not.toContain(row.name);
   await dialog.getByRole("button", { name: /^Undo \(/ }).click();
   await dialog.locator("[data-counts=undone]").waitFor();
   const counts = await dialog.locator("[data-counts=undone]").innerText();
@@ -59,7 +43,7 @@ test("one is shown first, deleted by a yes, and put back", async () => {
 
 test("closed after a deletion, a message has the way back", async () => {
   const page = await daemon.signedIn("message", "operator");
-  const dialog = await asked(page, await one(ESTABLISHED));
+  const dialog = await asked(page, await daemon.one(ESTABLISHED));
   await dialog.getByRole("button", { name: "Delete 1" }).click();
   await dialog.locator("[data-counts=deleted]").waitFor();
   await page.keyboard.press("Escape");
@@ -73,7 +57,7 @@ test("closed after a deletion, a message has the way back", async () => {
 
 test("cancelled, nothing is deleted, the daemon forgets it, and the focus returns", async () => {
   const page = await daemon.signedIn("cancels", "operator");
-  const row = await one(ESTABLISHED);
+  const row = await daemon.one(ESTABLISHED);
   const forgotten = page.waitForResponse((answer) => answer.request().method() === "DELETE" && answer.url().includes("/deletions/"));
   const dialog = await asked(page, row);
   // Keys of the page behind do not answer in the dialog.
@@ -82,7 +66,7 @@ test("cancelled, nothing is deleted, the daemon forgets it, and the focus return
   await page.keyboard.press("Escape");
   await dialog.waitFor({ state: "detached" });
   expect((await forgotten).status()).toBe(204);
-  expect((await rows("tcp")).map(({ name }) => name)).toContain(row.name);
+  expect((await daemon.rows("tcp")).map(({ name }) => name)).toContain(row.name);
   await page.getByRole("complementary", { name: "Connection" }).waitFor();
   expect(await page.getByRole("button", { name: "Delete …" }).evaluate((button) => button === document.activeElement)).toBe(true);
   expect(problems(page)).toEqual([]);
@@ -90,9 +74,9 @@ test("cancelled, nothing is deleted, the daemon forgets it, and the focus return
 
 test("one that ended meanwhile is counted as gone", async () => {
   const page = await daemon.signedIn("gone", "operator");
-  const row = await one(ESTABLISHED);
+  const row = await daemon.one(ESTABLISHED);
   const dialog = await asked(page, row);
-  await daemon.ask(token, "DELETE", `/connections/${row.name}`);
+  await daemon.ask(daemon.operator, "DELETE", `/connections/${row.name}`);
   await dialog.getByRole("button", { name: "Delete 1" }).click();
   await dialog.locator("[data-counts=deleted]").waitFor();
   expect(await dialog.locator("[data-count=done] dd").innerText()).toBe("0");
@@ -103,10 +87,10 @@ test("one that ended meanwhile is counted as gone", async () => {
 
 test("Italian: the same dialog, and its numbers", async () => {
   const page = await daemon.signedIn("italian", "operator", { locale: "it-IT" });
-  await page.goto(`${daemon.url}/?open=${(await one(ESTABLISHED)).name}`);
-  await page.getByRole("button", { name: "Elimina …" }).click({ timeout: PATIENCE });
+  await page.goto(`${daemon.url}/?open=${(await daemon.one(ESTABLISHED)).name}`);
+  await page.getByRole("button", { name: "Elimina …" }).click();
   const dialog = page.getByRole("dialog", { name: "Elimina connessioni" });
-  await dialog.getByText("Verrebbe eliminata una connessione.").waitFor({ timeout: PATIENCE });
+  await dialog.getByText("Verrebbe eliminata una connessione.").waitFor();
   await dialog.getByRole("button", { name: "Annulla" }).click();
   expect(problems(page)).toEqual([]);
 });
@@ -115,7 +99,7 @@ async function flushDialog(page: Page): Promise<Locator> {
   await page.keyboard.press("?");
   await page.getByRole("button", { name: "Empty the whole table …" }).click();
   const dialog = page.getByRole("dialog", { name: "Empty the table" });
-  await expect.poll(async () => Number((await dialog.locator("[data-fact=present]").innerText()).replace(/\D/g, "")), { timeout: PATIENCE }).toBeGreaterThan(0);
+  await expect.poll(async () => Number((await dialog.locator("[data-fact=present]").innerText()).replace(/\D/g, ""))).toBeGreaterThan(0);
   return dialog;
 }
 
@@ -134,7 +118,7 @@ test("emptying wants the present count, says when it differs, and tells what is 
   expect(Number(present.replace(/\D/g, ""))).toBeGreaterThan(3);
   await dialog.getByRole("textbox").fill(present);
   await button.click();
-  await dialog.locator("[data-fact=flushed]").waitFor({ timeout: PATIENCE });
+  await dialog.locator("[data-fact=flushed]").waitFor();
   expect(await dialog.locator("[data-fact=flushed]").innerText()).toMatch(/There were [\d,]+ connections; [\d,]+ are in the table now\./);
   expect(problems(page).filter((problem) => !problem.includes("409"))).toEqual([]);
 });

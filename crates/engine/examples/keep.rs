@@ -38,6 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             limit: 100,
             offset: 0,
             cursor: None,
+            owner: String::new(),
         };
         let mut times: Vec<Duration> = (0..9)
             .map(|_| {

@@ -260,6 +260,7 @@ fn page_of(sort: Option<SortBy>, limit: usize) -> PageRequest {
         limit,
         offset: 0,
         cursor: None,
+        owner: String::new(),
     }
 }
 

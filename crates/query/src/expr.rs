@@ -63,6 +63,19 @@ impl Expr {
         })
     }
 
+    /// How many comparisons an entry may cost.
+    pub(crate) fn comparisons(&self) -> usize {
+        match self {
+            Self::All | Self::Nothing => 0,
+            Self::Test(Test::Property {
+                property: Property::Text(_, globs),
+                ..
+            }) => globs.len().max(1),
+            Self::Test(_) => 1,
+            Self::And(parts) | Self::Or(parts) => parts.iter().map(Self::comparisons).sum(),
+        }
+    }
+
     /// Whether a number is compared.
     pub(crate) fn has(&self, scalar: Scalar) -> bool {
         match self {

@@ -121,6 +121,12 @@ impl Query {
         self.is_any
     }
 
+    /// How many comparisons an entry may cost: a set of values is one, however many they are, and so is the same
+    /// field with several values.
+    pub fn comparisons(&self) -> usize {
+        self.expr().comparisons()
+    }
+
     /// The text that was understood.
     pub fn text(&self) -> &str {
         &self.text

@@ -15,6 +15,10 @@ use crate::api::Api;
 use crate::audit::Audit;
 use crate::watch::Watch;
 
+/// How many comparisons a query may have that is asked over HTTP: each of them is made for each connection, while
+/// others wait for their turn.
+const MOST_COMPARISONS: usize = 256;
+
 /// What every request works with. One for the life of the daemon.
 pub struct App {
     /// The table.
@@ -153,7 +157,18 @@ impl App {
 
     /// Understands a query; the failure has its place.
     pub fn query(&self, text: &str) -> Result<Query, Failure> {
-        Query::parse(text, &self.settings().vocabulary)
-            .map_err(|error| Failure::of_query(&error, text))
+        let query = Query::parse(text, &self.settings().vocabulary)
+            .map_err(|error| Failure::of_query(&error, text))?;
+        let many = query.comparisons();
+        if many > MOST_COMPARISONS {
+            return Err(Failure::new(
+                "query-too-large",
+                format!(
+                    "the query has {many} comparisons; over HTTP it may have {MOST_COMPARISONS}"
+                ),
+                "put values into sets: dport in {80, 443}; or ask more than once",
+            ));
+        }
+        Ok(query)
     }
 }

@@ -15,7 +15,7 @@ tokio::task_local! {
 #[derive(Clone)]
 pub(crate) struct Asker {
     who: Who,
-    /// `None` where there is no gate, as in tests.
+    /// `None` where it does not matter any more.
     still: Option<Still>,
 }
 
@@ -27,8 +27,9 @@ impl Asker {
         }
     }
 
-    #[cfg(test)]
-    pub(crate) fn for_tests(who: Who) -> Self {
+    /// On whose behalf something goes on after their own right to it has ended, since others have come to want
+    /// it too.
+    pub(crate) fn without_end(who: Who) -> Self {
         Self { who, still: None }
     }
 
@@ -42,6 +43,10 @@ impl Asker {
         NOW.scope(self, work).await
     }
 
+    pub(crate) const fn who(&self) -> &Who {
+        &self.who
+    }
+
     /// No other token has the name, nor a user of the socket.
     pub(crate) fn name(&self) -> &str {
         &self.who.name
@@ -51,9 +56,14 @@ impl Asker {
         self.who.role == Role::Operator
     }
 
+    /// Whether the right by which they ask still holds. Looks at the file of tokens.
+    pub(crate) fn holds(&self) -> bool {
+        self.still.as_ref().is_none_or(Still::holds)
+    }
+
     /// Refuses what is asked by a right that has ended since. Looks at the file of tokens.
     pub(crate) fn check(&self) -> Result<(), Fault> {
-        if self.still.as_ref().is_none_or(Still::holds) {
+        if self.holds() {
             return Ok(());
         }
         Err(Fault::new(

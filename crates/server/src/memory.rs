@@ -1,20 +1,21 @@
 //! What requests and answers may hold in memory while they wait for the other end: so much in all, so
 //! much for each who asks, and apart from these a little for those of whom nobody knows who they are.
 
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
-use axum::http::header;
-use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::api::error::Fault;
@@ -28,31 +29,22 @@ const SHORT: u64 = 4 << 10;
 /// For how long a body may come.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Room for one kind of thing, in bytes.
-#[derive(Debug)]
-struct Room {
-    known: Arc<Shares>,
-    strangers: Arc<Shares>,
-}
-
 /// All that is held.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    bodies: Room,
-    answers: Room,
+    bodies: Arc<Shares>,
+    strangers_bodies: Arc<Strangers>,
+    answers: Arc<Shares>,
+    strangers_answers: Arc<Shares>,
 }
 
 impl Default for Memory {
     fn default() -> Self {
         Self {
-            bodies: Room {
-                known: Shares::new(30 * MIB, 8 * MIB),
-                strangers: Shares::new(2 * MIB, 512 * KIB),
-            },
-            answers: Room {
-                known: Shares::new(128 * MIB, 32 * MIB),
-                strangers: Shares::new(8 * MIB, MIB),
-            },
+            bodies: Shares::new(30 * MIB, 8 * MIB),
+            strangers_bodies: Strangers::new(2 * MIB, 512 * KIB),
+            answers: Shares::new(128 * MIB, 32 * MIB),
+            strangers_answers: Shares::new(8 * MIB, MIB),
         }
     }
 }
@@ -65,6 +57,7 @@ pub(crate) struct Holder(Arc<Account>);
 #[derive(Debug)]
 struct Account {
     memory: Arc<Memory>,
+    /// A token's name, or a network's.
     name: String,
     is_known: bool,
     /// For the request's body, and what was made of it.
@@ -92,36 +85,43 @@ impl Holder {
         }))
     }
 
-    fn take(&self, room: &Room, bytes: usize) -> Result<Share, Fault> {
+    /// Room for an answer that waits to be taken.
+    pub(crate) fn answer(&self, bytes: usize) -> Result<Share, Fault> {
+        let Account { memory, name, .. } = &*self.0;
         let shares = match self.0.is_known {
-            true => &room.known,
-            false => &room.strangers,
+            true => &memory.answers,
+            false => &memory.strangers_answers,
         };
-        shares.take(&self.0.name, bytes).ok_or_else(Fault::too_busy)
+        shares.take(name, bytes).ok_or_else(Fault::too_busy)
     }
 
-    fn hold_body(&self, bytes: usize) -> Result<(), Fault> {
-        let share = self.take(&self.0.memory.bodies, bytes)?;
+    /// Room for a body that has not come whole yet, and what lets it go where others need the room.
+    fn body(&self, bytes: usize) -> Result<Option<Waiting>, Fault> {
+        let Account { memory, name, .. } = &*self.0;
+        if !self.0.is_known {
+            return Ok(Some(memory.strangers_bodies.wait(name, bytes)));
+        }
+        let share = memory.bodies.take(name, bytes);
         let mut held = self.0.body.lock().unwrap_or_else(PoisonError::into_inner);
-        *held = Some(share);
-        Ok(())
+        *held = Some(share.ok_or_else(Fault::too_busy)?);
+        Ok(None)
     }
 }
 
 /// Reads a request's body, which is bounded in size and time. What it may hold is counted before any of
-/// it is read.
-pub(crate) async fn read(parts: &Parts, body: Body, limit: usize) -> Result<Bytes, Fault> {
+/// it is waited for. Of the head, only what is handed in here lies in memory meanwhile.
+pub(crate) async fn read(
+    holder: Option<&Holder>,
+    length: Option<usize>,
+    body: Body,
+    limit: usize,
+) -> Result<Bytes, Fault> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    let said = parts.headers.get(header::CONTENT_LENGTH);
-    let said = said.and_then(|length| length.to_str().ok()?.parse().ok());
-    let most = said.unwrap_or(limit);
+    let most = length.unwrap_or(limit);
     if most > limit {
         return Err(too_large());
-    }
-    if let Some(holder) = parts.extensions.get::<Holder>() {
-        holder.hold_body(most)?;
     }
     let whole = async {
         let mut whole = Vec::new();
@@ -135,9 +135,128 @@ pub(crate) async fn read(parts: &Parts, body: Body, limit: usize) -> Result<Byte
         }
         Ok(whole.into())
     };
-    timeout(PATIENCE, whole)
-        .await
-        .unwrap_or_else(|_| Err(late()))
+    let mut whole = std::pin::pin!(whole);
+    // What is there already needs no room to wait in; what is made of it does, if it is large.
+    if most <= SHORT as usize
+        && let Poll::Ready(whole) = futures_util::poll!(whole.as_mut())
+    {
+        return whole;
+    }
+    let waiting = match holder {
+        Some(holder) => holder.body(most)?,
+        None => None,
+    };
+    let is_needed = async {
+        match &waiting {
+            Some(waiting) => waiting.leave.notified().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        whole = timeout(PATIENCE, whole) => whole.unwrap_or_else(|_| Err(late())),
+        () = is_needed => Err(late()),
+    }
+}
+
+/// How long a body says it is.
+pub(crate) fn length(headers: &HeaderMap) -> Option<usize> {
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
+
+/// Bodies of strangers that have not come whole. Where there is no room for another one, the earliest goes of who
+/// has most: nobody is refused because of what others do not send.
+#[derive(Debug)]
+struct Strangers {
+    most: usize,
+    most_of_one: usize,
+    waiting: Mutex<Bodies>,
+}
+
+#[derive(Debug, Default)]
+struct Bodies {
+    next: u64,
+    all: VecDeque<Pending>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    number: u64,
+    name: String,
+    bytes: usize,
+    leave: Arc<Notify>,
+}
+
+/// A place among them, until it is dropped.
+struct Waiting {
+    number: u64,
+    leave: Arc<Notify>,
+    strangers: Arc<Strangers>,
+}
+
+impl Strangers {
+    fn new(most: usize, most_of_one: usize) -> Arc<Self> {
+        Arc::new(Self {
+            most,
+            most_of_one,
+            waiting: Mutex::default(),
+        })
+    }
+
+    fn wait(self: &Arc<Self>, name: &str, bytes: usize) -> Waiting {
+        let mut bodies = self.lock();
+        loop {
+            let mut of_each: HashMap<&str, usize> = HashMap::new();
+            for pending in &bodies.all {
+                *of_each.entry(&pending.name).or_default() += pending.bytes;
+            }
+            let own = of_each.get(name).copied().unwrap_or_default();
+            let crowded = if own + bytes > self.most_of_one {
+                Some(name)
+            } else if of_each.values().sum::<usize>() + bytes > self.most {
+                let most = of_each.iter().max_by_key(|(_, bytes)| **bytes);
+                most.map(|(name, _)| *name)
+            } else {
+                None
+            };
+            let goes = crowded.and_then(|name| {
+                let mut all = bodies.all.iter();
+                all.position(|pending| pending.name == name)
+            });
+            let Some(gone) = goes.and_then(|place| bodies.all.remove(place)) else {
+                break;
+            };
+            gone.leave.notify_one();
+        }
+        let (number, leave) = (bodies.next, Arc::new(Notify::new()));
+        bodies.next += 1;
+        bodies.all.push_back(Pending {
+            number,
+            name: name.to_owned(),
+            bytes,
+            leave: Arc::clone(&leave),
+        });
+        Waiting {
+            number,
+            leave,
+            strangers: Arc::clone(self),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Bodies> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut bodies = self.strangers.lock();
+        bodies.all.retain(|pending| pending.number != self.number);
+    }
 }
 
 /// A body that is longer than is taken.
@@ -172,15 +291,18 @@ pub(crate) async fn hold_answer(request: Request, next: Next) -> Response {
         return response;
     };
     let size = usize::try_from(size).unwrap_or(usize::MAX);
-    match holder.take(&holder.0.memory.answers, size) {
-        Ok(share) => response.map(|body| {
-            Body::new(Held {
-                body,
-                _share: share,
-            })
-        }),
+    match holder.answer(size) {
+        Ok(share) => response.map(|body| held(body, share)),
         Err(fault) => fault.into_response(),
     }
+}
+
+/// A body that keeps its room until it was taken.
+pub(crate) fn held(body: Body, share: Share) -> Body {
+    Body::new(Held {
+        body,
+        _share: share,
+    })
 }
 
 struct Held {
@@ -213,16 +335,6 @@ mod tests {
     use super::*;
     use futures_util::stream;
 
-    fn parts(holder: &Holder, length: Option<usize>) -> Parts {
-        let mut request = Request::new(());
-        request.extensions_mut().insert(holder.clone());
-        if let Some(length) = length {
-            let length = length.to_string().parse().unwrap();
-            request.headers_mut().insert(header::CONTENT_LENGTH, length);
-        }
-        request.into_parts().0
-    }
-
     /// A body of which nothing comes.
     fn silent() -> Body {
         Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>())
@@ -237,7 +349,7 @@ mod tests {
         let memory = Arc::default();
         let holder = Holder::known(&memory, "one");
         let began = tokio::time::Instant::now();
-        let late = read(&parts(&holder, None), silent(), MIB).await;
+        let late = read(Some(&holder), None, silent(), MIB).await;
         assert_eq!(late.as_ref().unwrap_err().status(), 408);
         assert_eq!(code(late), "body-late");
         assert_eq!(began.elapsed(), PATIENCE);
@@ -249,8 +361,10 @@ mod tests {
         let mut waiting = Vec::new();
         let ask = |name: &str, length| {
             let holder = Holder::known(&memory, name);
-            let parts = parts(&holder, length);
-            async move { (holder, read(&parts, silent(), MIB).await) }
+            async move {
+                let read = read(Some(&holder), length, silent(), MIB).await;
+                (holder, read)
+            }
         };
         for _ in 0..8 {
             waiting.push(tokio::spawn(ask("one", None)));
@@ -262,10 +376,48 @@ mod tests {
         for waiting in waiting {
             let (holder, read) = waiting.await.unwrap();
             assert_eq!(code(read), "body-late");
-            assert!(memory.bodies.known.taken() > 0);
+            assert!(memory.bodies.taken() > 0);
             drop(holder);
         }
-        assert_eq!(memory.bodies.known.taken(), 0);
+        assert_eq!(memory.bodies.taken(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn strangers_that_send_slowly_keep_no_other_stranger_out() {
+        let memory = Arc::default();
+        let from = |last: u8| Holder::stranger(&memory, Some([192, 0, 2, last].into()));
+        let wait = |holder: Holder| {
+            tokio::spawn(async move { code(read(Some(&holder), None, silent(), 4 * KIB).await) })
+        };
+        let mut slow = Vec::new();
+        for last in 1..=4 {
+            for _ in 0..130 {
+                slow.push(wait(from(last)));
+            }
+        }
+        let other = wait(from(9));
+        // All that can go on has gone on.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let held = |memory: &Memory| {
+            let bodies = memory.strangers_bodies.lock();
+            bodies
+                .all
+                .iter()
+                .map(|pending| pending.bytes)
+                .sum::<usize>()
+        };
+        assert!(held(&memory) <= 2 * MIB);
+        assert!(!other.is_finished());
+        // What comes at once waits for nothing.
+        let sent = read(Some(&from(1)), Some(1), Body::from("a"), 4 * KIB).await;
+        assert_eq!(sent.unwrap(), "a");
+        let gone = slow.iter().filter(|slow| slow.is_finished()).count();
+        assert_eq!(gone, 4 * 2 + 1);
+        for slow in slow {
+            assert_eq!(slow.await.unwrap(), "body-late");
+        }
+        assert_eq!(other.await.unwrap(), "body-late");
+        assert_eq!(held(&memory), 0);
     }
 
     #[tokio::test]
@@ -273,11 +425,11 @@ mod tests {
         let memory = Arc::default();
         let holder = Holder::stranger(&memory, None);
         let sent = || Body::from(vec![b'a'; 10]);
-        let said = read(&parts(&holder, Some(10)), sent(), 9).await;
+        let said = read(Some(&holder), Some(10), sent(), 9).await;
         assert_eq!(code(said), "too-large");
-        let unsaid = read(&parts(&holder, None), sent(), 9).await;
+        let unsaid = read(Some(&holder), None, sent(), 9).await;
         assert_eq!(code(unsaid), "too-large");
-        let whole = read(&parts(&holder, None), sent(), 10).await;
+        let whole = read(Some(&holder), None, sent(), 10).await;
         assert_eq!(whole.unwrap(), vec![b'a'; 10]);
     }
 
@@ -308,6 +460,6 @@ mod tests {
         assert_eq!(whole.unwrap().len(), SIZE);
         assert_eq!(ask("one").await.unwrap().status(), 200);
         drop(held);
-        assert_eq!(memory.answers.known.taken(), 0);
+        assert_eq!(memory.answers.taken(), 0);
     }
 }

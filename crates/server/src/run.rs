@@ -47,6 +47,8 @@ pub struct Options {
 
 /// The token that is made at the first start.
 const FIRST: &str = "admin";
+/// How many threads may wait: for the kernel, a disk, or who reads an answer.
+const BLOCKING: usize = 160;
 /// How long an answer may take to begin.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -88,6 +90,8 @@ pub fn run(options: Options, tell: &dyn Fn(&str)) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("http")
+        // The unit's TasksMax has room for them.
+        .max_blocking_threads(BLOCKING)
         .build()
         .map_err(|error| failed("cannot begin threads", &error))?;
     let served = runtime.block_on(async {

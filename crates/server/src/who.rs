@@ -6,7 +6,17 @@ use serde::{Deserialize, Serialize};
 
 /// What somebody may do.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+    Hash,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Role {

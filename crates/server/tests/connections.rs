@@ -270,6 +270,28 @@ async fn what_is_wrong_is_told_with_its_field_and_a_querys_mistake_with_its_plac
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_compares_too_much_is_refused_and_a_long_set_is_not() {
+    let Some(daemon) = daemon() else { return };
+    let pairs = (1..300).map(|n| format!("bytes>{n} and packets<{n}0"));
+    let long = pairs.collect::<Vec<_>>().join(" or ");
+    let ports = (1..2_000).map(|port| port.to_string());
+    let set = format!("dport in {{{}}}", ports.collect::<Vec<_>>().join(", "));
+    let refused = |answer: &serde_json::Value| (answer["code"].clone(), answer["field"].clone());
+    let wrong = daemon
+        .post("/api/v1/deletions", &serde_json::json!({ "query": long }))
+        .await;
+    assert_eq!(wrong.status, 400);
+    assert_eq!(
+        refused(&wrong.json()),
+        ("query-too-large".into(), "query".into())
+    );
+    let right = daemon
+        .post("/api/v1/deletions", &serde_json::json!({ "query": set }))
+        .await;
+    assert!(right.status.is_success(), "{}", right.json());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn paths_methods_types_and_sizes_that_are_wrong_have_the_one_shape_too() {
     let Some(daemon) = daemon() else { return };
     let code = |answer: support::Answer| {

@@ -135,3 +135,61 @@ async fn who_was_signed_out_while_waiting_for_a_turn_is_not_answered() {
     assert_eq!(status, 401, "{text}");
     assert!(text.contains("\"signed-out\""), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn short_lists_of_the_contract_that_one_does_not_read_are_few_and_leave_room_for_others() {
+    let Some(gated) = Gated::start() else { return };
+    fill(&gated.daemon.client, 9_000).unwrap();
+    let secrets =
+        ["one", "other"].map(|name| gated.tokens().add(name, Role::Viewer, None).unwrap());
+    let ask = |secret: &str| {
+        let request = Request::post("/api/connections/read")
+            .header("authorization", format!("Bearer {secret}"))
+            .body(Body::from(r#"{"action":"conntrack"}"#));
+        gated.router.clone().oneshot(request.unwrap())
+    };
+    let mut unread = Vec::new();
+    loop {
+        let answer = ask(&secrets[0]).await.unwrap();
+        if answer.status() == 503 {
+            break;
+        }
+        assert_eq!(answer.status(), 200);
+        unread.push(answer);
+        assert!(unread.len() < 20, "nothing bounds them");
+    }
+    let other = ask(&secrets[1]).await.unwrap();
+    assert_eq!(other.status(), 200);
+    axum::body::to_bytes(other.into_body(), usize::MAX)
+        .await
+        .unwrap();
+    // One that is read to its end makes room.
+    let whole = unread.pop().unwrap().into_body();
+    axum::body::to_bytes(whole, usize::MAX).await.unwrap();
+    let began = std::time::Instant::now();
+    while ask(&secrets[0]).await.unwrap().status() != 200 {
+        assert!(began.elapsed() < PATIENCE, "it made no room");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_watches_many_pages_leaves_some_to_others() {
+    let Some(gated) = Gated::start() else { return };
+    let secrets =
+        ["one", "other"].map(|name| gated.tokens().add(name, Role::Viewer, None).unwrap());
+    let ask = |secret: &str, offset: usize| {
+        let request = Request::get(format!("/api/v1/live?limit=1&offset={offset}"))
+            .header("authorization", format!("Bearer {secret}"))
+            .body(Body::empty());
+        gated.router.clone().oneshot(request.unwrap())
+    };
+    let mut watched = Vec::new();
+    for offset in 0..17 {
+        let answer = ask(&secrets[0], offset).await.unwrap();
+        let wanted = if offset < 16 { 200 } else { 503 };
+        assert_eq!(answer.status(), wanted, "{offset}");
+        watched.push(answer);
+    }
+    assert_eq!(ask(&secrets[0], 3).await.unwrap().status(), 200, "the same");
+    assert_eq!(ask(&secrets[1], 99).await.unwrap().status(), 200);
+}

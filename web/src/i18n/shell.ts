@@ -34,6 +34,7 @@ export const shell = {
     it: "La sessione o il suo token non sono più validi. Un nuovo link: tracklight token link",
   },
   "state.signIn": { en: "Sign in", it: "Accedi" },
+  "strip.label": { en: "The table at a glance", it: "La tabella in breve" },
   "strip.connections": { en: "connections", it: "connessioni" },
   "strip.ofLimit": { en: "{part} of {limit}", it: "{part} di {limit}" },
   "strip.full": { en: "full in {time}", it: "piena tra {time}" },
@@ -59,6 +60,16 @@ export const shell = {
   "trust.lost.more": {
     en: "{losses} times the kernel could not hand over events ({events} counted). The table was read anew and is right; connections that lived in between were not seen.",
     it: "Per {losses} volte il kernel non ha potuto consegnare eventi ({events} contati). La tabella è stata riletta ed è corretta; le connessioni vissute nel frattempo non sono state viste.",
+  },
+  "trust.events": { en: "events are off", it: "eventi disattivati" },
+  "trust.events.more": {
+    en: "The kernel does not tell when connections begin, change and end: the table is as old as the last reading, and the Events view stays empty.",
+    it: "Il kernel non segnala l'inizio, le modifiche e la fine delle connessioni: la tabella è quella dell'ultima lettura e la vista Eventi resta vuota.",
+  },
+  "trust.unheard": { en: "some were never heard of", it: "alcune mai segnalate" },
+  "trust.unheard.more": {
+    en: "Of {count} connections no event has told yet: they began while nobody listened, and the kernel may never tell that they change or end. They are shown as the last reading found them.",
+    it: "Di {count} connessioni non è ancora arrivato alcun evento: sono iniziate quando nessuno ascoltava, e il kernel potrebbe non segnalarne modifiche e fine. Sono mostrate come trovate dall'ultima lettura.",
   },
   "trust.incomplete": { en: "incomplete", it: "incompleta" },
   "trust.incomplete.more": {

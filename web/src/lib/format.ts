@@ -16,6 +16,10 @@ export function setLocale(to: string): void {
 /** 1234567 → "1,234,567". */
 export const count = (value: number): string => whole.format(Math.round(value));
 
+/** 3.14159 → "3.1": few of something are told with a digit behind the point. */
+export const few = (value: number): string =>
+  value > 0 && value < 10 ? value.toLocaleString(locale, { maximumFractionDigits: 1 }) : count(value);
+
 /** 0.123 → "12.3 %". */
 export const percent = (part: number): string => `${one.format(part * 100)} %`;
 
@@ -62,8 +66,13 @@ export function moment(ns: number): string {
     hour: "2-digit",
     minute: "2-digit",
     second: "2-digit",
+    hourCycle: "h23",
   });
 }
+
+/** A moment of the present day, nanoseconds since the epoch: its time alone, in 24 hours. */
+export const clock = (ns: number): string =>
+  new Date(ns / 1e6).toLocaleTimeString(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 
 /** An address with its port; IPv6 in brackets. */
 export function endpoint(address: string, port?: number): string {

@@ -29,6 +29,8 @@ interface DifferenceFrame {
 
 /** How long to wait before another try, in milliseconds. */
 const AGAIN = 2000;
+/** For how long a page that nobody sees goes on: over HTTP/1 a browser has six connections for all tabs together. */
+const UNSEEN = 20_000;
 
 class Live {
   /** The table in numbers; `undefined` before the first word of the daemon. */
@@ -55,6 +57,22 @@ class Live {
   #order: string[] = [];
   #again: ReturnType<typeof setTimeout> | undefined;
   #watched: string | undefined;
+  #resting = false;
+  #unseen: ReturnType<typeof setTimeout> | undefined;
+
+  /** Rests while nobody sees the page, and goes on when somebody does. */
+  seen(isSeen: boolean): void {
+    clearTimeout(this.#unseen);
+    if (!isSeen) {
+      this.#unseen = setTimeout(() => {
+        this.#resting = true;
+        this.close();
+      }, UNSEEN);
+    } else if (this.#resting) {
+      this.#resting = false;
+      if (this.link !== "signed-out") this.#open();
+    }
+  }
 
   /** Watches another part of the table. */
   watch(what: Watched): void {
@@ -85,7 +103,7 @@ class Live {
   #open(): void {
     this.close();
     const url = this.#watched;
-    if (url === undefined) return;
+    if (url === undefined || this.#resting) return;
     const source = new EventSource(url);
     this.#source = source;
     const on = (event: string, take: (data: string) => void): void =>
@@ -120,6 +138,7 @@ class Live {
       else if (answer.status === 400) {
         this.link = "refused";
         this.refusal = (await answer.json()) as Schemas["ErrorBody"];
+        if (url === this.#watched) this.#summaryAlone();
         return;
       } else this.link = "offline";
     } catch {
@@ -129,6 +148,27 @@ class Live {
     }
     if (url !== this.#watched || this.link === "signed-out") return;
     this.#again = setTimeout(() => this.#open(), AGAIN);
+  }
+
+  /** What is refused is the query: the table in numbers goes on. */
+  #summaryAlone(): void {
+    this.close();
+    if (this.#resting) return;
+    const source = new EventSource("/api/v1/live?limit=0");
+    this.#source = source;
+    source.addEventListener("summary", (message) => {
+      if (this.#source === source) this.#summarise(JSON.parse((message as MessageEvent<string>).data) as Summary);
+    });
+    source.addEventListener("signed-out", () => {
+      if (this.#source !== source) return;
+      this.close();
+      this.link = "signed-out";
+    });
+    source.onerror = () => {
+      if (this.#source !== source) return;
+      this.close();
+      this.#again = setTimeout(() => this.#open(), AGAIN);
+    };
   }
 
   #summarise(summary: Summary): void {

@@ -73,7 +73,8 @@ export class Watched {
     this.isEnded = true;
     this.endedNs ??= time_ns;
     this.#poll.stop();
-    this.#source?.close();
+    // Where a look was quicker than the event, the event still tells when it was.
+    if (this.endedNs !== undefined || this.known === undefined) this.#source?.close();
   }
 
   #sample(row: Connection): void {

@@ -61,6 +61,11 @@ pub(super) fn read(request: &Request, setup: &Setup) -> Result<Reply, Fault> {
     })
 }
 
+/// How many connections a request lists at most; `None` for all.
+pub(super) fn limit(request: &Request) -> Result<Option<usize>, Fault> {
+    Asked::parse(request).map(|asked| asked.limit)
+}
+
 impl Asked {
     fn parse(request: &Request) -> Result<Self, Fault> {
         let mut fields = Fields::new(request);
@@ -109,6 +114,12 @@ mod tests {
             assert_eq!(asked.limit, None, "{limit}");
         }
         assert_eq!(parse("{}").unwrap().limit, None);
+        let lists = |limit: &str| {
+            let text = format!(r#"{{"action":"conntrack","limit":{limit}}}"#);
+            super::super::lists_more_than(text.as_bytes(), 10_000)
+        };
+        assert!(lists("0") && lists("\"\"") && lists("10001"));
+        assert!(!lists("10000") && !lists("\"25\"") && !lists("\"many\""));
         assert_eq!(parse(r#"{"limit":"25"}"#).unwrap().limit, Some(25));
     }
 

@@ -88,17 +88,31 @@ impl Setup {
     }
 }
 
+/// What `read` can be asked for.
+const READS: [&str; 3] = ["conntrack", "protocols", "stats"];
+
 /// The contract's `read`: `protocols`, `conntrack`, `stats`.
 pub fn read(input: &[u8], setup: &Setup) -> Reply {
     let answer = || {
         let request = Request::parse(input)?;
-        match action(&request, &["conntrack", "protocols", "stats"])? {
+        match action(&request, &READS)? {
             "protocols" => Ok(Reply::protocols()),
             "stats" => stats::read(&request, setup),
             _ => list::read(&request, setup),
         }
     };
     answer().into()
+}
+
+/// Whether a request may list more connections than so many. One that is wrong lists none.
+pub fn lists_more_than(input: &[u8], many: usize) -> bool {
+    let asked = || {
+        let request = Request::parse(input)?;
+        let is_list = action(&request, &READS)? == "conntrack";
+        let limit = list::limit(&request)?;
+        Ok::<_, Fault>(is_list && limit.is_none_or(|limit| limit > many))
+    };
+    asked().unwrap_or(false)
 }
 
 /// The contract's `delete`: `flush`, `connection`.

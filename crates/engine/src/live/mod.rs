@@ -142,6 +142,8 @@ pub struct PageRequest {
     pub offset: usize,
     /// A page that was answered before, whose order is gone on with.
     pub cursor: Option<String>,
+    /// Whose result it is: each has so many cursors.
+    pub owner: String,
 }
 
 /// Some rows of all that are selected.
@@ -398,19 +400,16 @@ impl Live {
         let now_ns = crate::now();
         if let Some(cursor) = &request.cursor {
             let (known, order) = results().find(cursor)?;
-            let store = self.store();
-            let now = store.now();
             let order = match order {
                 Some(order) => order,
                 None => {
-                    let order = Arc::new(known.order(&store, now, now_ns));
+                    let order = Arc::new(known.order(&self.shared.store, now_ns));
                     results().put_order(cursor, &order);
                     order
                 }
             };
             let asked = order.iter().skip(request.offset).take(request.limit);
-            let rows = page::rows_at(&store, asked, now);
-            drop(store);
+            let rows = page::rows_at(&self.store(), asked);
             return Ok(Page {
                 rows: self.freshened(rows),
                 totals: Totals {
@@ -421,14 +420,11 @@ impl Live {
                 truth: self.truth(),
             });
         }
-        let first = {
-            let store = self.store();
-            First::read(&store, request, store.now(), now_ns)
-        };
+        let first = First::read(&self.shared.store, request, now_ns);
         let totals = first.totals;
         let (rows, known) = first.into_known(request);
         let is_all = totals.connections <= request.offset.saturating_add(request.limit) as u64;
-        let cursor = (!is_all).then(|| results().remember(known));
+        let cursor = (!is_all).then(|| results().remember(&request.owner, known));
         Ok(Page {
             rows: self.freshened(rows),
             totals,
@@ -491,16 +487,13 @@ impl Live {
 
     /// Groups of what is selected.
     pub fn groups(&self, query: &Query, plan: &Plan) -> (Groups, Truth) {
-        let store = self.store();
         let shares = page::scan(
-            &store,
+            &self.shared.store,
             query,
-            store.now(),
             crate::now(),
             || Groups::new(plan.clone()),
             |groups, _, packed, entry| groups.add_moving(entry, packed.rates().as_ref()),
         );
-        drop(store);
         let mut shares = shares.into_iter();
         let mut groups = shares.next().unwrap_or_else(|| Groups::new(plan.clone()));
         for share in shares {

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,16 +11,18 @@ use ctnetlink::Entry;
 use query::Query;
 
 use super::packed::Packed;
-use super::store::{CHUNK, Now, Store};
+use super::store::{CHUNK, Store};
 use super::{PageRequest, Rates, Row, SortBy, Totals};
 use crate::column::{Column, SortKey};
 use crate::failure::Failure;
 use crate::top::Top;
 
-/// How many results are remembered for the pages behind the first.
-const MOST_RESULTS: usize = 32;
+/// How many results are remembered for the pages behind the first, in all and of one owner.
+const MOST_RESULTS: usize = 128;
+const MOST_OF_ONE: usize = 16;
 /// How many of them may have their whole order, 8 bytes a row.
 const MOST_ORDERS: usize = 8;
+const MOST_ORDERS_OF_ONE: usize = 4;
 /// For how long after its last use.
 const KEPT: Duration = Duration::from_secs(300);
 
@@ -40,6 +42,7 @@ pub(super) struct Results {
 
 struct Remembered {
     cursor: String,
+    owner: String,
     used: Instant,
     result: Arc<Known>,
     order: Option<Order>,
@@ -55,8 +58,9 @@ pub(super) struct Known {
 }
 
 impl Results {
-    /// Remembers what was given, and gives it a name that nobody can guess.
-    pub(super) fn remember(&mut self, result: Known) -> String {
+    /// Remembers what was given to its owner, and gives it a name that nobody can guess. Whoever has most makes
+    /// room: nobody's cursors expire because of what others ask.
+    pub(super) fn remember(&mut self, owner: &str, result: Known) -> String {
         self.number += 1;
         let cursor = format!(
             "{:016x}{:016x}",
@@ -64,11 +68,23 @@ impl Results {
             self.random.hash_one((self.number, "cursor"))
         );
         self.results.retain(|known| known.used.elapsed() < KEPT);
-        if self.results.len() >= MOST_RESULTS {
-            self.results.pop_front();
+        let owners = || self.results.iter().map(|known| known.owner.as_str());
+        let of_one = owners().filter(|name| *name == owner).count();
+        let crowded = if of_one >= MOST_OF_ONE {
+            Some(owner.to_owned())
+        } else if self.results.len() >= MOST_RESULTS {
+            most_often(owners())
+        } else {
+            None
+        };
+        if let Some(crowded) = crowded
+            && let Some(oldest) = self.results.iter().position(|known| known.owner == crowded)
+        {
+            self.results.remove(oldest);
         }
         self.results.push_back(Remembered {
             cursor: cursor.clone(),
+            owner: owner.to_owned(),
             used: Instant::now(),
             result: Arc::new(result),
             order: None,
@@ -97,16 +113,39 @@ impl Results {
 
     /// Remembers the whole order of a result.
     pub(super) fn put_order(&mut self, cursor: &str, order: &Order) {
-        let with = self.results.iter().filter(|known| known.order.is_some());
-        if with.count() >= MOST_ORDERS
-            && let Some(oldest) = self.results.iter_mut().find(|known| known.order.is_some())
-        {
-            oldest.order = None;
+        let Some(known) = self.results.iter().find(|known| known.cursor == cursor) else {
+            return;
+        };
+        let owner = known.owner.clone();
+        let with = || self.results.iter().filter(|known| known.order.is_some());
+        let of_one = with().filter(|known| known.owner == owner).count();
+        let crowded = if of_one >= MOST_ORDERS_OF_ONE {
+            Some(owner)
+        } else if with().count() >= MOST_ORDERS {
+            most_often(with().map(|known| known.owner.as_str()))
+        } else {
+            None
+        };
+        for known in &mut self.results {
+            if known.order.is_some() && crowded.as_ref() == Some(&known.owner) {
+                known.order = None;
+                break;
+            }
         }
         if let Some(known) = self.results.iter_mut().find(|known| known.cursor == cursor) {
             known.order = Some(Arc::clone(order));
         }
     }
+}
+
+/// Who is named most often.
+fn most_often<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let mut counts = std::collections::BTreeMap::<&str, usize>::new();
+    for name in names {
+        *counts.entry(name).or_default() += 1;
+    }
+    let most = counts.into_iter().max_by_key(|(_, many)| *many);
+    most.map(|(name, _)| name.to_owned())
 }
 
 /// The first page of a result.
@@ -117,7 +156,7 @@ pub(super) struct First {
 }
 
 impl First {
-    pub(super) fn read(store: &Store, request: &PageRequest, now: Now, now_ns: u64) -> Self {
+    pub(super) fn read(store: &RwLock<Store>, request: &PageRequest, now_ns: u64) -> Self {
         let PageRequest { sort, reverse, .. } = *request;
         let many = request.offset.saturating_add(request.limit);
         let order = move |a: &Ranked, b: &Ranked| {
@@ -130,7 +169,6 @@ impl First {
         let states = scan(
             store,
             &request.query,
-            now,
             now_ns,
             || Share {
                 top: Top::new(Some(many), order),
@@ -174,7 +212,7 @@ impl First {
             }
             unsorted.truncate(many);
             let asked = unsorted.iter().skip(request.offset);
-            (rows_at(store, asked, now), unsorted)
+            (rows_at(&read(store), asked), unsorted)
         };
         Self {
             rows,
@@ -197,12 +235,11 @@ impl First {
 
 impl Known {
     /// The whole order: what was given first, then all else as it is now.
-    pub(super) fn order(&self, store: &Store, now: Now, now_ns: u64) -> Vec<Place> {
+    pub(super) fn order(&self, store: &RwLock<Store>, now_ns: u64) -> Vec<Place> {
         let given: std::collections::HashSet<Place> = self.first.iter().copied().collect();
         let shares = scan(
             store,
             &self.query,
-            now,
             now_ns,
             Vec::new,
             |rest: &mut Vec<(SortKey, Place)>, place, packed, entry| {
@@ -227,11 +264,8 @@ impl Known {
 }
 
 /// The rows at these places that are still the same connections.
-pub(super) fn rows_at<'a>(
-    store: &Store,
-    places: impl Iterator<Item = &'a Place>,
-    now: Now,
-) -> Vec<Row> {
+pub(super) fn rows_at<'a>(store: &Store, places: impl Iterator<Item = &'a Place>) -> Vec<Row> {
+    let now = store.now();
     places
         .filter_map(|(place, id)| {
             let is_same = store.at(*place)?.id() == *id;
@@ -336,26 +370,40 @@ impl Totals {
     }
 }
 
+fn read(store: &RwLock<Store>) -> RwLockReadGuard<'_, Store> {
+    store.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many connections are looked at before the table is given free for a moment.
+const AT_ONCE: usize = 1 << 10;
+
 /// Gives every selected connection to `step`, on all cores: each thread has a state of its own.
+///
+/// The table is locked for a piece at a time, so that a query which takes long keeps nobody from it,
+/// least of all what keeps it. What is born or dies meanwhile may be among them or not.
 pub(super) fn scan<S: Send>(
-    store: &Store,
+    store: &RwLock<Store>,
     query: &Query,
-    now: Now,
     now_ns: u64,
     fresh: impl Fn() -> S + Sync,
     step: impl Fn(&mut S, u32, &Packed, &Entry) + Sync,
 ) -> Vec<S> {
-    let chunks = store.chunks();
+    const PIECES: usize = CHUNK / AT_ONCE;
+    let chunks = read(store).chunks().len();
     let next = AtomicUsize::new(0);
     let work = || {
         let (mut state, mut entry) = (fresh(), Entry::blank());
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(chunk) = chunks.get(number) else {
+            let store = read(store);
+            let Some(chunk) = store.chunks().get(number / PIECES) else {
                 return state;
             };
-            let first = (number * CHUNK) as u32;
-            for (place, packed) in (first..).zip(chunk) {
+            let now = store.now();
+            let begin = number % PIECES * AT_ONCE;
+            let piece = chunk.iter().skip(begin).take(AT_ONCE);
+            let first = (number * AT_ONCE) as u32;
+            for (place, packed) in (first..).zip(piece) {
                 if packed.is_alive() {
                     packed.write(now.seconds, &store.beside, &mut entry);
                     if query.matches(&entry, now_ns) {
@@ -366,7 +414,7 @@ pub(super) fn scan<S: Send>(
         }
     };
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let helpers = cores.min(chunks.len()).saturating_sub(1);
+    let helpers = cores.min(chunks).saturating_sub(1);
     thread::scope(|scope| {
         let helpers: Vec<_> = (0..helpers)
             .filter_map(|_| thread::Builder::new().spawn_scoped(scope, work).ok())
@@ -380,4 +428,46 @@ pub(super) fn scan<S: Send>(
         }
         states
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known() -> Known {
+        Known {
+            query: Query::any(),
+            sort: None,
+            reverse: false,
+            first: Vec::new(),
+            totals: Totals::default(),
+        }
+    }
+
+    #[test]
+    fn nobody_makes_the_cursors_of_others_expire() {
+        let mut results = Results::default();
+        let one = results.remember("one", known());
+        let order = Arc::new(Vec::new());
+        results.put_order(&one, &order);
+        let mut first = None;
+        for _ in 0..1_000 {
+            let many = results.remember("many", known());
+            results.put_order(&many, &order);
+            first.get_or_insert(many);
+        }
+        assert!(results.find(&first.unwrap()).is_err());
+        assert!(results.find(&one).is_ok_and(|(_, order)| order.is_some()));
+        // Nor do many together.
+        for name in 0..20 {
+            for _ in 0..MOST_OF_ONE {
+                let cursor = results.remember(&format!("name {name}"), known());
+                results.put_order(&cursor, &order);
+            }
+        }
+        assert!(results.find(&one).is_ok());
+        assert!(results.results.len() <= MOST_RESULTS);
+        let orders = results.results.iter().filter(|known| known.order.is_some());
+        assert!(orders.count() <= MOST_ORDERS);
+    }
 }

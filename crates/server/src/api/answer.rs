@@ -73,11 +73,11 @@ pub fn wanted(headers: &HeaderMap) -> Result<Format, Fault> {
 const PIECES: usize = 8;
 /// How large a piece is, in bytes.
 const PIECE: usize = 64 << 10;
-/// For how long a reader may take nothing.
-const STALL: Duration = Duration::from_secs(30);
+/// For how long a reader may take nothing. Some read a burst into a buffer and then nothing for a while.
+const STALL: Duration = Duration::from_secs(120);
 /// For how long a reader may be as slow as it likes, and bytes a second after that.
 const GRACE: Duration = Duration::from_secs(60);
-const SLOWEST: u64 = 32 << 10;
+const SLOWEST: u64 = 4 << 10;
 
 /// The end of a body that is written where one may block. What is not finished ends in an error,
 /// so that half an answer never looks like a whole one.
@@ -238,7 +238,7 @@ mod tests {
     fn a_reader_may_be_slow_but_not_for_hours() {
         let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
         assert!(!is_too_slow(1, minutes(1)));
-        assert!(is_too_slow(1 << 20, minutes(2)));
+        assert!(is_too_slow(100 << 10, minutes(2)));
         // 600 MB by way of 1 Mbit/s.
         assert!(!is_too_slow(600 << 20, minutes(80)));
     }

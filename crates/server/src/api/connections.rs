@@ -21,6 +21,7 @@ use super::explain::{self, Known};
 use super::extract::{FromGiven, Given, Named, Params, Seer, hint_of, shown};
 use super::shape::{Page, Totals, Truth, raw};
 use crate::app::App;
+use crate::who::Who;
 
 /// The largest page.
 const MOST_ROWS: usize = 1000;
@@ -131,7 +132,7 @@ pub fn sort_by(name: &str) -> Result<SortBy, Fault> {
 }
 
 impl Wanted {
-    fn request(&self, app: &App, limit: usize) -> Result<PageRequest, Failure> {
+    fn request(&self, app: &App, who: &Who, limit: usize) -> Result<PageRequest, Failure> {
         Ok(PageRequest {
             query: app.query(&self.query)?,
             sort: self.sort,
@@ -139,6 +140,7 @@ impl Wanted {
             limit,
             offset: self.offset as usize,
             cursor: self.cursor.clone(),
+            owner: who.name.clone(),
         })
     }
 }
@@ -160,17 +162,17 @@ impl Wanted {
     ))]
 pub async fn list(
     State(app): State<Arc<App>>,
-    _: Seer,
+    Seer(who): Seer,
     Params(wanted): Params<Wanted>,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     match answer::wanted(&headers)? {
-        Format::Json => page(app, wanted).await,
-        format => stream(app, wanted, format).await,
+        Format::Json => page(app, who, wanted).await,
+        format => stream(app, who, wanted, format).await,
     }
 }
 
-async fn page(app: Arc<App>, wanted: Wanted) -> Result<Response, Fault> {
+async fn page(app: Arc<App>, who: Who, wanted: Wanted) -> Result<Response, Fault> {
     let limit = wanted.limit.map_or(USUAL_ROWS, |limit| limit as usize);
     if limit > MOST_ROWS {
         return Err(Fault::usage(
@@ -183,13 +185,13 @@ async fn page(app: Arc<App>, wanted: Wanted) -> Result<Response, Fault> {
     let page = app
         .api
         .work
-        .run(move || read_page(&state, &wanted, limit))
+        .run(move || read_page(&state, &who, &wanted, limit))
         .await?;
     Ok(Json(page).into_response())
 }
 
-fn read_page(app: &App, wanted: &Wanted, limit: usize) -> Result<Page, Failure> {
-    let page = app.live.page(&wanted.request(app, limit)?)?;
+fn read_page(app: &App, who: &Who, wanted: &Wanted, limit: usize) -> Result<Page, Failure> {
+    let page = app.live.page(&wanted.request(app, who, limit)?)?;
     let next = u64::from(wanted.offset) + limit as u64;
     let has_more = next < page.totals.connections;
     Ok(Page {
@@ -235,9 +237,14 @@ pub fn write_row(
 /// The header with the truth of an answer that is no JSON.
 pub const TRUTH: HeaderName = HeaderName::from_static("tracklight-truth");
 
-async fn stream(app: Arc<App>, wanted: Wanted, format: Format) -> Result<Response, Fault> {
+async fn stream(
+    app: Arc<App>,
+    who: Who,
+    wanted: Wanted,
+    format: Format,
+) -> Result<Response, Fault> {
     // What is wrong is told before the first byte.
-    let request = wanted.request(&app, MOST_ROWS)?;
+    let request = wanted.request(&app, &who, MOST_ROWS)?;
     if wanted.cursor.is_some() {
         let state = Arc::clone(&app);
         let look = PageRequest {

@@ -17,6 +17,9 @@ use super::ring::{Ring, Taken};
 use super::sse::{self, Frames, Gone, HEARTBEAT, frame};
 use crate::app::App;
 
+/// How many pieces wait for a reader.
+const PIECES: usize = 16;
+
 /// Which events.
 #[derive(Clone, Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -64,7 +67,7 @@ pub async fn events(
     // Everything from now on, whenever the task has its turn.
     let changes = ring.changes();
     let (next, gap) = last.map_or_else(|| (ring.next(), None), |last| ring.resume(last));
-    let (frames, response) = sse::open();
+    let (frames, response) = sse::open(PIECES);
     tokio::spawn(async move {
         let _permit = permit;
         // The reader is gone, or was let go.
@@ -94,6 +97,8 @@ async fn tell(
                 if !bytes.is_empty() {
                     frames.send(bytes).await?;
                 }
+                // Others are answered between two of these.
+                tokio::task::yield_now().await;
                 continue;
             }
             Taken::TooSlow => {

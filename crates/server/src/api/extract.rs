@@ -251,7 +251,13 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Body<T> {
 /// come.
 pub async fn bytes(request: Request) -> Result<Bytes, Fault> {
     let (parts, body) = request.into_parts();
-    let bytes = memory::read(&parts, body, BODY_LIMIT).await?;
+    let (holder, length) = (
+        parts.extensions.get().cloned(),
+        memory::length(&parts.headers),
+    );
+    // A head may be larger than its body.
+    drop(parts);
+    let bytes = memory::read(holder.as_ref(), length, body, BODY_LIMIT).await?;
     if let Some(asker) = Asker::now() {
         asker.check()?;
     }

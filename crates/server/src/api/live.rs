@@ -75,16 +75,16 @@ impl FromGiven for Wanted {
     ))]
 pub async fn live(
     State(app): State<Arc<App>>,
-    _: Seer,
+    Seer(who): Seer,
     Params(Wanted(asked)): Params<Wanted>,
 ) -> Result<Response, Fault> {
     let query = app.query(&asked.query)?;
     let permit = app.api.work.listener()?;
     let summaries = app.api.views.summaries(&app);
     let page = (asked.limit > 0)
-        .then(|| app.api.views.subscribe(&app, asked, query))
+        .then(|| app.api.views.subscribe(&app, &who, asked, query))
         .transpose()?;
-    let (frames, response) = sse::open();
+    let (frames, response) = sse::open(PIECES);
     tokio::spawn(async move {
         // The reader is gone, or took nothing for too long.
         let _over = show(&frames, summaries, page, permit).await;
@@ -92,6 +92,9 @@ pub async fn live(
     Ok(response)
 }
 
+/// How many frames wait for a reader. One of a thousand rows is most of a megabyte; who has not taken the last gets the
+/// difference with that later.
+const PIECES: usize = 1;
 /// Longer than two summaries are ever apart.
 const QUIET: Duration = Duration::from_secs(15);
 

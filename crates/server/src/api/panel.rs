@@ -17,6 +17,7 @@ use super::error::Fault;
 use super::extract::{self, Seer};
 use crate::app::App;
 use crate::audit::Counts;
+use crate::memory::Holder;
 use crate::shares::Share;
 use crate::who::{Role, Who};
 
@@ -39,9 +40,21 @@ pub async fn read(
     _: Seer,
     request: Request,
 ) -> Result<Response, Fault> {
+    let holder = request.extensions().get::<Holder>().cloned();
     let input = match extract::bytes(request).await {
         Ok(input) => input,
         Err(fault) => return unread(fault),
+    };
+    let busy = |fault: &Fault| {
+        let failure = Failure::new("busy", fault.body().message.clone(), "");
+        Ok(with_status(contract::refuse(failure), fault.status()))
+    };
+    // Asked for before the table is read: a long list is held until its reader has taken it.
+    let is_long =
+        contract::lists_more_than(&input, LARGE) && app.live.summary().connections > LARGE as u64;
+    let permit = match is_long.then(|| app.api.work.stream()).transpose() {
+        Ok(permit) => permit,
+        Err(fault) => return busy(&fault),
     };
     let state = Arc::clone(&app);
     let reply = app
@@ -49,20 +62,24 @@ pub async fn read(
         .work
         .run(move || Ok::<_, Failure>(with_setup(&state, |setup| contract::read(&input, setup))))
         .await?;
-    if reply.listed() <= LARGE {
-        return Ok(answered(reply, None));
+    let rows = reply.listed();
+    let share = match (permit, holder) {
+        (Some(permit), _) => Ok(Some(permit)),
+        // There are more than there were, or the table was not known yet.
+        (None, _) if rows > LARGE => app.api.work.stream().map(Some),
+        (None, Some(holder)) if rows > 0 => holder.answer(rows * ROW).map(Some),
+        (None, _) => Ok(None),
+    };
+    match share {
+        Ok(share) => Ok(answered(reply, share)),
+        Err(fault) => busy(&fault),
     }
-    Ok(match app.api.work.stream() {
-        Ok(permit) => answered(reply, Some(permit)),
-        Err(fault) => {
-            let failure = Failure::new("busy", fault.body().message.clone(), "");
-            with_status(contract::refuse(failure), fault.status())
-        }
-    })
 }
 
 /// Longer lists are kept in memory for only so many readers at once.
 const LARGE: usize = 10_000;
+/// What a row of a shorter one takes there, with its part of what is written and not yet taken.
+const ROW: usize = 512;
 
 /// The panel's `delete`: one connection, or all.
 #[utoipa::path(post, path = "/api/connections/delete", tag = "contract",

@@ -23,7 +23,7 @@ const REMEMBERED: usize = 16_384;
 /// How many events may wait for being numbered.
 const QUEUE: usize = 65_536;
 /// How many events are looked at before others have their turn.
-const AT_ONCE: usize = 1024;
+const AT_ONCE: usize = 64;
 /// How many bytes are sent at once.
 const PIECE: usize = 64 << 10;
 

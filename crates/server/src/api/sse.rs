@@ -17,8 +17,6 @@ use super::error::Fault;
 pub const HEARTBEAT: Duration = Duration::from_secs(15);
 /// For how long a reader may take nothing.
 const STALL: Duration = Duration::from_secs(30);
-/// How many pieces wait for a reader.
-const PIECES: usize = 16;
 
 /// Where frames are sent to.
 #[derive(Clone, Debug)]
@@ -32,9 +30,9 @@ pub struct Frames {
 #[derive(Clone, Copy, Debug)]
 pub struct Gone;
 
-/// A body of frames, and where to send them. It begins with how long to wait before coming again.
-pub fn open() -> (Frames, Response) {
-    let (sender, receiver) = channel::<Bytes>(PIECES);
+/// A body of frames, so many of which wait for its reader, and where to send them. It begins with how long to wait before coming again.
+pub fn open(pieces: usize) -> (Frames, Response) {
+    let (sender, receiver) = channel::<Bytes>(pieces);
     let last = Arc::new(OnceLock::<Bytes>::new());
     let first = Bytes::from_static(b"retry: 3000\n\n");
     let state = (Some(first), Some(receiver), Arc::clone(&last));
@@ -119,7 +117,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_takes_nothing_is_let_go_and_told_why_behind_what_it_has_not_taken() {
-        let (frames, response) = open();
+        const PIECES: usize = 16;
+        let (frames, response) = open(PIECES);
         for number in 0..PIECES {
             let sent = frames.send(frame("n", Some(number as u64), b"0")).await;
             assert!(sent.is_ok(), "{number} waits");

@@ -16,21 +16,44 @@ use super::shape::Summary;
 use super::shot::{Asked, Shot};
 use super::sse::frame;
 use crate::app::App;
+use crate::asker::Asker;
+use crate::shares::{Share, Shares};
+use crate::who::{Role, Who};
 
 /// Between two looks at the table.
 const TICK: Duration = Duration::from_secs(1);
 /// A look rests for so many times of what it took.
 const REST: u32 = 4;
-/// How many different pages are watched.
+/// How many different pages are watched, and of them, how many that one began to watch.
 const MOST_VIEWS: usize = 64;
+const MOST_VIEWS_OF_ONE: usize = 16;
 
 /// All pages that are watched, and the summary.
-#[derive(Default)]
-pub struct Views(Mutex<Watched>);
+pub struct Views {
+    watched: Mutex<Watched>,
+    shares: Arc<Shares>,
+}
+
+impl Default for Views {
+    fn default() -> Self {
+        Self {
+            watched: Mutex::default(),
+            shares: Shares::new(MOST_VIEWS, MOST_VIEWS_OF_ONE),
+        }
+    }
+}
+
+/// A page as operators watch it, or as viewers do: each is computed on behalf of its own.
+type Wanted = (Asked, Role);
+
+struct Watch {
+    sender: watch::Sender<Option<Arc<Shot>>>,
+    _share: Share,
+}
 
 #[derive(Default)]
 struct Watched {
-    pages: HashMap<Asked, watch::Sender<Option<Arc<Shot>>>>,
+    pages: HashMap<Wanted, Watch>,
     summary: Option<watch::Sender<Bytes>>,
     is_closed: bool,
 }
@@ -68,7 +91,7 @@ impl Summaries {
 
 impl Views {
     fn watched(&self) -> MutexGuard<'_, Watched> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends it for all who watch, and for who comes.
@@ -83,6 +106,7 @@ impl Views {
     pub fn subscribe(
         &self,
         app: &Arc<App>,
+        who: &Who,
         asked: Asked,
         query: Query,
     ) -> Result<Subscription, Fault> {
@@ -90,15 +114,16 @@ impl Views {
         if watched.is_closed {
             return Err(Fault::too_busy());
         }
-        if let Some(page) = watched.pages.get(&asked) {
-            let mut receiver = page.subscribe();
+        let wanted = (asked, who.role);
+        if let Some(page) = watched.pages.get(&wanted) {
+            let mut receiver = page.sender.subscribe();
             // What is there already is new to this one.
             receiver.mark_changed();
             return Ok(Subscription(receiver));
         }
-        if watched.pages.len() >= MOST_VIEWS {
-            return Err(Fault::too_busy());
-        }
+        let share = self.shares.take(&who.name, 1);
+        let share = share.ok_or_else(Fault::too_busy)?;
+        let (asked, _) = &wanted;
         let request = PageRequest {
             query,
             sort: asked.sort.as_deref().map(sort_by).transpose()?,
@@ -106,11 +131,18 @@ impl Views {
             limit: asked.limit as usize,
             offset: asked.offset as usize,
             cursor: None,
+            owner: who.name.clone(),
         };
         let (sender, receiver) = watch::channel(None);
-        watched.pages.insert(asked.clone(), sender);
+        let page = Watch {
+            sender,
+            _share: share,
+        };
+        watched.pages.insert(wanted.clone(), page);
         drop(watched);
-        tokio::spawn(look(Arc::clone(app), asked, request));
+        // Whoever comes later may watch it when who began it has gone.
+        let asker = Asker::without_end(who.clone());
+        tokio::spawn(asker.ask(look(Arc::clone(app), wanted, request)));
         Ok(Subscription(receiver))
     }
 
@@ -134,28 +166,28 @@ impl Views {
     }
 
     /// Gives a page to all who watch it; `false` where nobody does any more.
-    fn show(&self, asked: &Asked, shot: Arc<Shot>) -> bool {
+    fn show(&self, wanted: &Wanted, shot: Arc<Shot>) -> bool {
         let mut watched = self.watched();
-        let Some(page) = watched.pages.get(asked) else {
+        let Some(page) = watched.pages.get(wanted) else {
             return false;
         };
-        if page.receiver_count() == 0 {
-            watched.pages.remove(asked);
+        if page.sender.receiver_count() == 0 {
+            watched.pages.remove(wanted);
             return false;
         }
-        page.send_replace(Some(shot));
+        page.sender.send_replace(Some(shot));
         true
     }
 
     /// Whether somebody watches a page; else it is forgotten.
-    fn is_watched(&self, asked: &Asked) -> bool {
+    fn is_watched(&self, wanted: &Wanted) -> bool {
         let mut watched = self.watched();
         let is_watched = watched
             .pages
-            .get(asked)
-            .is_some_and(|page| page.receiver_count() > 0);
+            .get(wanted)
+            .is_some_and(|page| page.sender.receiver_count() > 0);
         if !is_watched {
-            watched.pages.remove(asked);
+            watched.pages.remove(wanted);
         }
         is_watched
     }
@@ -176,7 +208,7 @@ impl Views {
 }
 
 /// Computes a page again and again, as long as somebody watches it.
-async fn look(app: Arc<App>, asked: Asked, request: PageRequest) {
+async fn look(app: Arc<App>, wanted: Wanted, request: PageRequest) {
     let request = Arc::new(request);
     let mut last: Option<Arc<Shot>> = None;
     loop {
@@ -191,9 +223,9 @@ async fn look(app: Arc<App>, asked: Asked, request: PageRequest) {
             Ok(shot) => {
                 let shot = Arc::new(shot);
                 last = Some(Arc::clone(&shot));
-                app.api.views.show(&asked, shot)
+                app.api.views.show(&wanted, shot)
             }
-            Err(_) => app.api.views.is_watched(&asked),
+            Err(_) => app.api.views.is_watched(&wanted),
         };
         if !goes_on {
             return;

@@ -1,7 +1,8 @@
 //! What takes long is done beside the threads that answer, so many at once and no more; nobody who asks
 //! has all of it.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use engine::Failure;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -14,6 +15,8 @@ use crate::shares::{Share, Shares};
 /// all who look.
 const AT_ONCE: usize = 4;
 const VIEWERS_AT_ONCE: usize = AT_ONCE - 1;
+/// How many of them are of one who asks: who asks for much at once waits for oneself, and not others for them.
+const AT_ONCE_OF_ONE: usize = 2;
 /// How many may wait for that, in all and of one who asks.
 const WAITING: usize = 64;
 const WAITING_OF_ONE: usize = WAITING / 2;
@@ -29,6 +32,7 @@ const LISTENERS_OF_ONE: usize = LISTENERS / 4;
 pub struct Work {
     turns: Arc<Semaphore>,
     viewers: Arc<Semaphore>,
+    each: Mutex<HashMap<String, Weak<Semaphore>>>,
     waiting: Arc<Shares>,
     streams: Arc<Shares>,
     listeners: Arc<Shares>,
@@ -39,6 +43,7 @@ impl Default for Work {
         Self {
             turns: Arc::new(Semaphore::new(AT_ONCE)),
             viewers: Arc::new(Semaphore::new(VIEWERS_AT_ONCE)),
+            each: Mutex::default(),
             waiting: Shares::new(WAITING, WAITING_OF_ONE),
             streams: Shares::new(STREAMS, STREAMS_OF_ONE),
             listeners: Shares::new(LISTENERS, LISTENERS_OF_ONE),
@@ -47,10 +52,7 @@ impl Default for Work {
 }
 
 /// A turn; of a viewer's, one of those that viewers have too.
-struct Turn {
-    _of_all: OwnedSemaphorePermit,
-    _of_viewers: Option<OwnedSemaphorePermit>,
-}
+struct Turn(#[expect(dead_code)] Vec<OwnedSemaphorePermit>);
 
 impl Work {
     /// Does something that reads the table or asks the kernel, when it is its turn. Who asks and
@@ -86,31 +88,39 @@ impl Work {
     }
 
     async fn turn(&self, asker: Option<&Asker>) -> Result<Turn, Fault> {
-        let is_operator = asker.is_some_and(Asker::is_operator);
-        let lane = (!is_operator).then(|| Arc::clone(&self.viewers));
-        let turns = Arc::clone(&self.turns);
-        let free = |of: &Arc<Semaphore>| Arc::clone(of).try_acquire_owned();
-        let of_viewers = lane.as_ref().map(free);
-        if !matches!(of_viewers, Some(Err(_)))
-            && let Ok(of_all) = free(&turns)
-        {
-            return Ok(Turn {
-                _of_all: of_all,
-                _of_viewers: of_viewers.and_then(Result::ok),
-            });
+        // In this order: nobody holds a place of all while they wait for one of their own.
+        let own = asker.map(|asker| self.own(asker.name()));
+        let mut lanes: Vec<_> = own.into_iter().collect();
+        if !asker.is_some_and(Asker::is_operator) {
+            lanes.push(Arc::clone(&self.viewers));
         }
-        drop(of_viewers);
+        lanes.push(Arc::clone(&self.turns));
+        let free = lanes
+            .iter()
+            .map(|lane| Arc::clone(lane).try_acquire_owned());
+        if let Ok(free) = free.collect() {
+            return Ok(Turn(free));
+        }
         let _waits = take(&self.waiting, asker)?;
-        // They are never closed.
-        let closed = |_| Fault::too_busy();
-        let of_viewers = match lane {
-            Some(lane) => Some(lane.acquire_owned().await.map_err(closed)?),
-            None => None,
-        };
-        Ok(Turn {
-            _of_all: turns.acquire_owned().await.map_err(closed)?,
-            _of_viewers: of_viewers,
-        })
+        let mut turn = Vec::with_capacity(lanes.len());
+        for lane in lanes {
+            // It is never closed.
+            let permit = lane.acquire_owned().await;
+            turn.push(permit.map_err(|_| Fault::too_busy())?);
+        }
+        Ok(Turn(turn))
+    }
+
+    /// The turns of one who asks, for as long as they hold or wait for any.
+    fn own(&self, name: &str) -> Arc<Semaphore> {
+        let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = each.get(name).and_then(Weak::upgrade) {
+            return own;
+        }
+        each.retain(|_, own| own.strong_count() > 0);
+        let own = Arc::new(Semaphore::new(AT_ONCE_OF_ONE));
+        each.insert(name.to_owned(), Arc::downgrade(&own));
+        own
     }
 }
 
@@ -141,7 +151,7 @@ mod tests {
             role,
             from: None,
         };
-        Asker::for_tests(who)
+        Asker::without_end(who)
     }
 
     /// So many who wait for a turn on behalf of one.
@@ -193,8 +203,9 @@ mod tests {
         let work = Arc::new(Work::default());
         let viewer = asker("viewer", Role::Viewer);
         let mut turns = Vec::new();
-        for _ in 0..VIEWERS_AT_ONCE {
-            turns.push(work.turn(Some(&viewer)).await.unwrap());
+        for number in 0..VIEWERS_AT_ONCE {
+            let other = asker(&format!("viewer {number}"), Role::Viewer);
+            turns.push(work.turn(Some(&other)).await.unwrap());
         }
         let waiting = wait(&work, &viewer, 2).await;
         let operator = asker("operator", Role::Operator);
@@ -205,6 +216,31 @@ mod tests {
         for waiting in waiting {
             assert_eq!(waiting.await.unwrap(), Ok(7));
         }
+    }
+
+    #[tokio::test]
+    async fn one_has_two_turns_at_once_and_others_have_theirs_meanwhile() {
+        let work = Arc::new(Work::default());
+        for role in [Role::Viewer, Role::Operator] {
+            let one = asker("one", role);
+            let mut turns = Vec::new();
+            for _ in 0..AT_ONCE_OF_ONE {
+                turns.push(work.turn(Some(&one)).await.unwrap());
+            }
+            let waiting = wait(&work, &one, 8).await;
+            let other = asker("other", Role::Viewer);
+            let done = other.ask(work.run(|| Ok::<_, Failure>(8))).await;
+            assert_eq!(done.unwrap(), 8);
+            assert_eq!(work.waiting.taken(), 8, "the first waits for oneself");
+            drop(turns);
+            for waiting in waiting {
+                assert_eq!(waiting.await.unwrap(), Ok(7));
+            }
+        }
+        // Who has gone leaves nothing behind.
+        let other = asker("other", Role::Viewer);
+        drop(work.turn(Some(&other)).await.unwrap());
+        assert_eq!(work.each.lock().unwrap().len(), 1);
     }
 
     #[tokio::test]

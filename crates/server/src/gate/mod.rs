@@ -17,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use engine::Failure;
 use engine::config::{Origin, Server};
 
+use crate::api::extract::shown;
 use crate::asker::Asker;
 use crate::listen::Place;
 use crate::memory::{Holder, Memory};
@@ -178,7 +179,7 @@ impl Gate {
         if is_address || name == "localhost" || settings.names.contains(&name) || is_public() {
             Ok(())
         } else {
-            Err(Refused::Host(name))
+            Err(Refused::Host(shown(&name)))
         }
     }
 
@@ -240,21 +241,23 @@ pub async fn check(State(gate): State<Arc<Gate>>, mut request: Request, next: Ne
     let place = request.extensions().get::<Arc<Place>>().cloned();
     let place = place.as_deref();
     let asks = gate.who(&peer, request.headers(), request.method());
-    let asks = asks.and_then(|(who, right)| match place {
-        Some(place) if !place.known(&who) => Err(Refused::TooMany(who.name)),
-        _ => Ok((who, right)),
+    let asks = asks.and_then(|(who, right)| {
+        let asker = Asker::new(who, Still::new(Arc::clone(&gate), right.clone()));
+        match place {
+            Some(place) if !place.known(&asker) => Err(Refused::TooMany(asker.name().to_owned())),
+            _ => Ok((asker, right)),
+        }
     });
     // Kept here until the answer's head is there.
     let holder = match &asks {
-        Ok((who, _)) => Holder::known(&gate.memory, &who.name),
+        Ok((asker, _)) => Holder::known(&gate.memory, asker.name()),
         Err(_) => Holder::stranger(&gate.memory, peer.from.map(|from| from.ip())),
     };
     request.extensions_mut().insert(holder.clone());
     let is_known = asks.is_ok();
     let response = match asks {
-        Ok((who, right)) => {
-            request.extensions_mut().insert(who.clone());
-            let asker = Asker::new(who, Still::new(Arc::clone(&gate), right.clone()));
+        Ok((asker, right)) => {
+            request.extensions_mut().insert(asker.who().clone());
             let response = asker.ask(next.run(request)).await;
             hold::while_it_holds(response, &gate, right)
         }

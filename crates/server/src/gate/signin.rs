@@ -27,16 +27,36 @@ pub fn routes(gate: Arc<Gate>) -> Router {
             get(whoami).post(begin_session).delete(sign_out),
         )
         .layer(from_fn(with_short_body))
+        .layer(from_fn(memory::hold_answer))
         .with_state(gate)
 }
 
+/// The longest code of a link.
+const LONGEST_CODE: usize = 128;
 /// The longest body: a token or a code has less than a hundred bytes.
 const BODY: usize = 4 << 10;
 
 /// Reads the body before anything else. Strangers send it: it is short, and soon there.
 async fn with_short_body(request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
-    match memory::read(&parts, body, BODY).await {
+    let (mut parts, body) = request.into_parts();
+    let (holder, length) = (
+        parts.extensions.get().cloned(),
+        memory::length(&parts.headers),
+    );
+    // A head may be larger than its body: what is not needed is not kept while that is waited for.
+    let mut kept = HeaderMap::new();
+    for name in [
+        header::HOST,
+        header::ORIGIN,
+        header::COOKIE,
+        header::CONTENT_TYPE,
+    ] {
+        if let Some(value) = parts.headers.get(&name) {
+            kept.insert(name, value.clone());
+        }
+    }
+    parts.headers = kept;
+    match memory::read(holder.as_ref(), length, body, BODY).await {
         Ok(body) => next.run(Request::from_parts(parts, body.into())).await,
         Err(fault) if parts.uri.path() == "/signin" => {
             let words = format!("This could not be read: {}.", fault.body().message);
@@ -68,7 +88,8 @@ pub(crate) fn described() -> utoipa::openapi::OpenApi {
 /// The page that a link opens. It signs nobody in by itself: mail programs and browsers look at
 /// links before anybody does, and a code is good once.
 async fn page(Query(answer): Query<Answer>) -> Html<String> {
-    let is_code = answer.code.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_code = answer.code.len() <= LONGEST_CODE
+        && answer.code.bytes().all(|byte| byte.is_ascii_hexdigit());
     let code = if is_code { answer.code } else { String::new() };
     Html(form(&code, ""))
 }

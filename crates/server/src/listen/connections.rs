@@ -68,17 +68,19 @@ impl Default for Limits {
             unix: 256,
             head: Duration::from_secs(10),
             idle: Duration::from_secs(60),
-            stall: Duration::from_secs(60),
+            stall: Duration::from_secs(120),
             end: Duration::from_secs(4),
         }
     }
 }
 
-/// The longest head of a request.
+/// The longest head of a request. Over HTTP/2 it is made of fields that each may be a byte long, and lie in memory with
+/// far more.
 const HEAD: usize = 64 << 10;
+const HEAD_OF_FIELDS: u32 = 32 << 10;
 /// How much is asked for at once over one connection of HTTP/2, and how much of a body waits there for
 /// somebody to read it.
-const STREAMS: u32 = 16;
+const STREAMS: u32 = 64;
 const WINDOW: u32 = 32 << 10;
 /// For how long the other end of TCP may acknowledge nothing.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -161,7 +163,10 @@ impl Shared {
         let connection = watcher.watch(connection.into_owned());
         let is_needed = async {
             match &place {
-                Some(place) => place.is_needed().await,
+                Some(place) => tokio::select! {
+                    () = place.is_needed() => {}
+                    () = place.watch() => {}
+                },
                 None => std::future::pending().await,
             }
         };
@@ -188,7 +193,7 @@ impl Shared {
         builder
             .http2()
             .timer(TokioTimer::new())
-            .max_header_list_size(HEAD as u32)
+            .max_header_list_size(HEAD_OF_FIELDS)
             .max_concurrent_streams(STREAMS)
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(2 * WINDOW)

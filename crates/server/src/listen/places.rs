@@ -8,12 +8,17 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::sleep;
 
 use super::Limits;
+use crate::asker::Asker;
 use crate::shares::{Share, Shares};
-use crate::who::{Role, Who};
+
+/// How often it is looked whether somebody who is known may still be here.
+const EVERY: Duration = Duration::from_secs(5);
 
 /// All places.
 pub(super) struct Places {
@@ -52,7 +57,7 @@ pub struct Place {
 
 /// Whose place it is.
 struct Known {
-    name: String,
+    asker: Asker,
     _of_all: Share,
     _of_viewers: Option<Share>,
 }
@@ -169,14 +174,17 @@ impl Taken {
 impl Place {
     /// Somebody here has shown who they are: `false` where they have too many places already, or all of
     /// their kind have.
-    pub fn known(&self, who: &Who) -> bool {
+    pub(crate) fn known(&self, asker: &Asker) -> bool {
         let mut known = self.whose();
-        if known.as_ref().is_some_and(|known| known.name == who.name) {
+        if let Some(known) = &mut *known
+            && known.asker.name() == asker.name()
+        {
+            known.asker = asker.clone();
             return true;
         }
         // Another's place, as behind a proxy, is given back first.
         let was_known = known.take().is_some();
-        *known = self.take(who);
+        *known = self.take(asker);
         let is_known = known.is_some();
         drop(known);
         match (was_known, is_known) {
@@ -187,14 +195,14 @@ impl Place {
         is_known
     }
 
-    fn take(&self, who: &Who) -> Option<Known> {
-        let of = |shares: &Arc<Shares>| shares.take(&who.name, 1);
-        let of_viewers = match who.role {
-            Role::Operator => None,
-            Role::Viewer => Some(of(&self.places.viewers)?),
+    fn take(&self, asker: &Asker) -> Option<Known> {
+        let of = |shares: &Arc<Shares>| shares.take(asker.name(), 1);
+        let of_viewers = match asker.is_operator() {
+            true => None,
+            false => Some(of(&self.places.viewers)?),
         };
         Some(Known {
-            name: who.name.clone(),
+            asker: asker.clone(),
             _of_all: of(&self.places.known)?,
             _of_viewers: of_viewers,
         })
@@ -216,6 +224,18 @@ impl Place {
             leave: Arc::clone(&self.leave),
         };
         self.places.lock().add(stranger, &self.places.limits);
+    }
+
+    /// Looks again and again whether the right still holds by which somebody here was let in, also where nothing is
+    /// asked any more and an answer is taken slowly.
+    pub(super) async fn watch(&self) {
+        loop {
+            sleep(EVERY).await;
+            let asker = self.whose().as_ref().map(|known| known.asker.clone());
+            if asker.is_some_and(|asker| !asker.holds()) {
+                self.unknown();
+            }
+        }
     }
 
     /// Something has come from there.
@@ -257,7 +277,11 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use engine::config::Server;
+
     use super::*;
+    use crate::gate::{Gate, Still, Tokens};
+    use crate::who::{Role, Who};
 
     fn places() -> Arc<Places> {
         Places::new(Limits {
@@ -282,15 +306,15 @@ mod tests {
         place.is_needed().now_or_never().is_some()
     }
 
-    fn who(name: &str, role: Role) -> Who {
-        Who {
+    fn who(name: &str, role: Role) -> Asker {
+        Asker::without_end(Who {
             name: name.to_owned(),
             role,
             from: None,
-        }
+        })
     }
 
-    fn viewer(name: &str) -> Who {
+    fn viewer(name: &str) -> Asker {
         who(name, Role::Viewer)
     }
 
@@ -370,5 +394,30 @@ mod tests {
         assert_eq!(taken.iter().filter(|place| must_go(place)).count(), 1);
         let other = take(&places, "127.0.0.1").await.unwrap();
         assert!(other.known(&viewer("one")), "their places are free");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_nothing_any_more_is_a_stranger_when_the_right_has_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = || Tokens::open(folder.path()).unwrap();
+        let secret = tokens().add("one", Role::Viewer, None).unwrap();
+        let token = tokens().find(&secret).unwrap().unwrap();
+        let gate = Arc::new(Gate::new(tokens(), &Server::default(), 0));
+        let one = viewer("one").who().clone();
+        let one = Asker::new(one, Still::of_token(&gate, token));
+
+        let places = places();
+        let place = take(&places, "127.0.0.1").await.unwrap();
+        assert!(place.known(&one));
+        let watch = tokio::spawn({
+            let place = Arc::clone(&place);
+            async move { place.watch().await }
+        });
+        sleep(EVERY * 3).await;
+        assert_eq!(places.lock().strangers.len(), 0, "it holds");
+        tokens().revoke("one").unwrap();
+        sleep(EVERY * 2).await;
+        assert_eq!(places.lock().strangers.len(), 1);
+        watch.abort();
     }
 }

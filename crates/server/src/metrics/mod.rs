@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
 use axum::extract::{Extension, State};
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
@@ -21,6 +22,7 @@ use engine::group::{Cell, Groups, Order, Plan};
 use engine::{Failure, Query};
 
 use crate::App;
+use crate::memory::hold_answer;
 
 pub use kernel::KernelTotals;
 pub use process::Process;
@@ -47,9 +49,11 @@ pub fn routes_with(findings: Findings) -> Router<Arc<App>> {
         findings,
         kernel: Mutex::default(),
         sources: Mutex::default(),
+        last: Arc::default(),
     });
     Router::new()
         .route("/metrics", get(metrics))
+        .layer(axum::middleware::from_fn(hold_answer))
         .layer(Extension(memory))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -60,7 +64,19 @@ pub struct Memory {
     findings: Findings,
     kernel: Mutex<KernelTotals>,
     sources: Mutex<Option<(Instant, Sources)>>,
+    last: Arc<tokio::sync::Mutex<Option<Told>>>,
 }
+
+/// What was told last, and when.
+#[derive(Clone)]
+struct Told {
+    at: tokio::time::Instant,
+    format: Format,
+    text: Bytes,
+}
+
+/// For how long it is told again, whoever asks.
+const HOLDS: Duration = Duration::from_secs(1);
 
 /// Sources with the most connections, and how many each has.
 type Sources = Vec<(String, u64)>;
@@ -73,8 +89,23 @@ pub async fn metrics(
 ) -> Response {
     let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
     let format = Format::accepted(accept.unwrap_or_default());
-    // The kernel is asked, and perhaps the whole table looked through.
-    let text = tokio::task::spawn_blocking(move || render(&gather(&app, &memory), format)).await;
+    // One at a time, also of those who have gone in the meantime: the kernel is asked, and perhaps the whole
+    // table looked through.
+    let mut last = Arc::clone(&memory.last).lock_owned().await;
+    let told = last.clone();
+    if let Some(told) = told.filter(|told| told.format == format && told.at.elapsed() < HOLDS) {
+        return ([(CONTENT_TYPE, format.content_type())], told.text).into_response();
+    }
+    let text = tokio::task::spawn_blocking(move || {
+        let text = Bytes::from(render(&gather(&app, &memory), format));
+        *last = Some(Told {
+            at: tokio::time::Instant::now(),
+            format,
+            text: text.clone(),
+        });
+        text
+    });
+    let text = text.await;
     match text {
         Ok(text) => ([(CONTENT_TYPE, format.content_type())], text).into_response(),
         Err(error) => refusal(

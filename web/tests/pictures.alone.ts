@@ -1,0 +1,90 @@
+/** The pictures of README and docs/: `npm run alone pictures` takes them anew. */
+import { mkdirSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { Page } from "playwright-core";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { Daemon, PATIENCE } from "./daemon";
+
+const FOLDER = resolve("../docs/images");
+const DESK = { width: 1280, height: 720 };
+const PHONE = { width: 390, height: 780 };
+
+interface Listed {
+  connections: { name: string }[];
+  totals: { connections: number };
+}
+
+let daemon: Daemon;
+let token: string;
+
+beforeAll(async () => {
+  mkdirSync(FOLDER, { recursive: true });
+  daemon = await Daemon.start();
+  token = daemon.token("asks", "operator");
+  await vi.waitUntil(async () => (await listed("")).totals.connections > 120, { timeout: 90_000, interval: 1000 });
+});
+afterAll(() => daemon?.stop());
+
+const listed = async (query: string): Promise<Listed> =>
+  (await daemon.ask(token, "GET", `/connections?limit=1&query=${encodeURIComponent(query)}`)) as Listed;
+
+const open = (name: string, options = {}): Promise<Page> => daemon.signedIn(name, "operator", { viewport: DESK, ...options });
+
+async function settled(page: Page): Promise<void> {
+  await page.locator("[role=row][data-name]").first().waitFor({ timeout: PATIENCE });
+  // Rates and the chart's live edge need a few readings.
+  await page.waitForTimeout(4000);
+}
+
+async function take(page: Page, name: string): Promise<void> {
+  await page.screenshot({ path: join(FOLDER, `${name}.png`) });
+  await page.context().close();
+}
+
+test("the table", async () => {
+  const page = await open("light");
+  await settled(page);
+  await take(page, "table");
+});
+
+test("in the dark", async () => {
+  const page = await open("dark", { colorScheme: "dark" });
+  await settled(page);
+  await take(page, "dark");
+});
+
+test("on a phone", async () => {
+  const page = await open("phone", { viewport: PHONE });
+  await settled(page);
+  await take(page, "phone");
+});
+
+const TRANSLATED = "tcp and state == ESTABLISHED and snat and timeout > 1h";
+
+async function translated(): Promise<string> {
+  await expect.poll(async () => (await listed(TRANSLATED)).connections.length, { timeout: PATIENCE }).toBe(1);
+  return (await listed(TRANSLATED)).connections[0]?.name ?? "";
+}
+
+test("one connection", async () => {
+  const page = await open("drawer");
+  await page.goto(`${daemon.url}/?open=${await translated()}`);
+  await settled(page);
+  await take(page, "drawer");
+});
+
+test("groups", async () => {
+  const page = await open("groups");
+  await page.goto(`${daemon.url}/?tab=groups&by=src,dport,dst&shape=flow`);
+  await page.waitForTimeout(5000);
+  await take(page, "groups");
+});
+
+test("what a deletion would take", async () => {
+  const page = await open("deletion");
+  await page.goto(`${daemon.url}/?q=${encodeURIComponent("udp")}`);
+  await settled(page);
+  await page.getByRole("button", { name: "Delete all that match" }).click();
+  await page.getByRole("dialog").locator("[data-table=owners]").waitFor({ timeout: PATIENCE });
+  await take(page, "deletion");
+});
