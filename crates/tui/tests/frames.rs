@@ -90,7 +90,7 @@ fn connections_with_accounting_and_start_times_off() {
 
 #[test]
 fn states_in_which_there_are_no_rows() {
-    let size = [(80, 24), (60, 16)];
+    let size = SIZES;
     looks("loading", &size, |size| {
         Screen::waiting(size, Table::default(), View::default())
     });
@@ -134,7 +134,7 @@ fn states_in_which_there_are_no_rows() {
             Screen::new(size, table)
         });
     }
-    looks("too-small", &[(30, 8)], usual);
+    looks("too-small", &[(30, 8), (59, 24), (80, 15)], usual);
 }
 
 #[test]
@@ -228,12 +228,12 @@ fn deleting() {
         screen.keys("x1y");
         screen
     });
-    looks("deletion-undone", &[(80, 24)], |size| {
+    looks("deletion-undone", &SIZES, |size| {
         let mut screen = usual(size);
         screen.keys("x1yu");
         screen
     });
-    looks("deletion-viewer", &[(80, 24)], |size| {
+    looks("deletion-viewer", &SIZES, |size| {
         let table = Table {
             role: "viewer",
             ..Table::default()
