@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         palette: Palette::Sixteen,
         clock: Clock::Utc,
         mouse: true,
+        stop: Box::new(|| Ok(())),
     };
     match tui::run(options, |_| {}) {
         Ok(()) => ExitCode::SUCCESS,

@@ -26,6 +26,8 @@ pub enum Event {
     Heard(u64, Heard),
     /// A file was written, or not.
     Saved(Result<PathBuf, String>),
+    /// Somebody wants it suspended.
+    Stopped,
     /// The screen is back after it was suspended.
     Resumed,
     /// The terminal is gone, or somebody wants an end.

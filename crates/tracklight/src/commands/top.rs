@@ -5,15 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::Failure;
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::unistd::Pid;
 use tui::batch::{self, Ended, Rounds};
 use tui::format::Clock;
 use tui::saved;
 use tui::view::theme::Palette;
 use tui::wire::Fault;
-use tui::{Options, Transport, View};
+use tui::{Ender, Options, Transport, View};
 
 use crate::cli::{ColorWhen, Global};
-use crate::exit::Outcome;
+use crate::exit::{Outcome, note};
+use crate::flags::FilterFlags;
 use crate::output::CLOSED;
 use crate::transport::{Daemon, Local, Place};
 
@@ -23,9 +26,10 @@ use crate::transport::{Daemon, Local, Place};
 Examples:
   tracklight top
   tracklight top tcp and dport == 443
+  tracklight top -p udp -s 10.0.0.0/8
   tracklight top --connect /run/tracklight/tracklight.sock
   tracklight top --connect https://fw.example:8470 --token-file ~/.tracklight-token
-  tracklight top -b 3 -d 5 --sort bytes
+  tracklight top -b 3 -i 5 --sort bytes
   tracklight demo top
 
 ? shows the keys. Without --connect the kernel's table is read here, which needs root or CAP_NET_ADMIN.")]
@@ -33,6 +37,8 @@ pub(crate) struct Args {
     /// Which connections at first, in the query language; / changes it
     #[arg(value_name = "QUERY")]
     query: Vec<String>,
+    #[command(flatten)]
+    filter: FilterFlags,
     /// Ask a daemon: http://ADDRESS:PORT, https://…, or the path of its socket
     #[arg(long, value_name = "URL|SOCKET", value_parser = Place::parse)]
     connect: Option<Place>,
@@ -55,7 +61,7 @@ pub(crate) struct Args {
     #[arg(long)]
     names: bool,
     /// Seconds between two looks
-    #[arg(short = 'd', long, value_name = "SECONDS")]
+    #[arg(short = 'i', long, value_name = "SECONDS")]
     delay: Option<f64>,
     /// Print so many rounds as text, for scripts
     #[arg(short, long, value_name = "N")]
@@ -75,13 +81,15 @@ pub(crate) struct Args {
 /// `tracklight top`.
 pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let folder = saved::folder(|name| std::env::var_os(name).map(PathBuf::from));
-    let view = view(args, folder.as_deref())?;
+    let view = view(args, folder.as_deref(), global)?;
     if args.batch.is_none() && !std::io::stdout().is_terminal() {
         return Err(usage(
             "standard output is no terminal",
             "print rounds of text instead: tracklight top -b 1",
         ));
     }
+    // Before there are threads, which take it over.
+    let stop = Stop::hold();
     let transport: Arc<dyn Transport> = match &args.connect {
         Some(place) => Arc::new(daemon(place, args, global)?),
         None => Arc::new(Local::open(global)?),
@@ -107,16 +115,57 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         palette: palette(global),
         clock,
         mouse: !args.no_mouse,
+        stop: Box::new(move || stop.now()),
     };
     tui::run(options, |ender| {
+        stop.wait_for(ender.clone());
         // A terminal that is closed, or somebody who wants an end. Keys come all the same where this fails.
         let _ = ctrlc::set_handler(move || ender.end());
     })?;
     Ok(Outcome::Done)
 }
 
+/// The signal that stops a job (SIGTSTP). Whoever sends it, the terminal is given back first.
+#[derive(Clone, Copy)]
+struct Stop;
+
+impl Stop {
+    fn signal() -> SigSet {
+        SigSet::from(Signal::SIGTSTP)
+    }
+
+    /// From now on it waits in this thread, and in those that this one begins.
+    fn hold() -> Self {
+        // It stops the process as ever where this fails.
+        let _ = Self::signal().thread_block();
+        Self
+    }
+
+    /// Has the screen stop where it comes from elsewhere.
+    fn wait_for(self, ender: Ender) {
+        let wait = move || {
+            while Self::signal().wait().is_ok() {
+                ender.suspend();
+            }
+        };
+        // Without a thread, Ctrl-Z stops it all the same.
+        let _ = std::thread::Builder::new()
+            .name("stop".to_owned())
+            .spawn(wait);
+    }
+
+    /// Stops the whole job, so that the shell has the terminal, and comes back when it goes on. The kernel gives the
+    /// signal to the first thread where that does not hold it, and this is the first.
+    fn now(self) -> std::io::Result<()> {
+        Self::signal().thread_unblock()?;
+        let sent = kill(Pid::from_raw(0), Signal::SIGTSTP);
+        Self::signal().thread_block()?;
+        Ok(sent?)
+    }
+}
+
 /// What is kept in a file, with what flags say over it.
-fn view(args: &Args, folder: Option<&Path>) -> Result<View, Failure> {
+fn view(args: &Args, folder: Option<&Path>, global: &Global) -> Result<View, Failure> {
     let mut view = match &args.view {
         Some(name) => read_view(&saved::path_of(folder, name))?,
         None => {
@@ -127,8 +176,9 @@ fn view(args: &Args, folder: Option<&Path>) -> Result<View, Failure> {
             }
         }
     };
-    if !args.query.is_empty() {
-        view.query = args.query.join(" ");
+    let query = args.filter.text(&args.query, global)?;
+    if !query.is_empty() {
+        view.query = query;
     }
     if let Some(sort) = &args.sort {
         view.sort.clone_from(sort);
@@ -178,6 +228,12 @@ fn daemon(place: &Place, args: &Args, global: &Global) -> Result<Daemon, Failure
             "this is no token: it has other characters than tokens have",
             "tracklight token add NAME prints one",
         ));
+    }
+    if token.is_some() && place.is_plain() {
+        note(
+            "the token goes over the network as it is, for everybody on the way to read: use https:// there, \
+             or a tunnel to 127.0.0.1",
+        );
     }
     Daemon::new(place.clone(), token, args.ca.as_deref())
 }

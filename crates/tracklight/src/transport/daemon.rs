@@ -1,5 +1,6 @@
 //! A daemon's API, over its socket or over the network.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,6 +44,23 @@ pub(crate) enum Place {
 }
 
 impl Place {
+    /// Whether what is said to it can be read on the way.
+    pub(crate) fn is_plain(&self) -> bool {
+        let Self::Host {
+            host,
+            is_tls: false,
+            ..
+        } = self
+        else {
+            return false;
+        };
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let is_here = bare.parse().map_or(bare == "localhost", |address: IpAddr| {
+            address.to_canonical().is_loopback()
+        });
+        !is_here
+    }
+
     /// From what a flag says.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (is_tls, rest) = match text.split_once("://") {
@@ -240,6 +258,9 @@ impl Transport for Daemon {
     fn place(&self) -> String {
         match &self.place {
             Place::Socket(path) => path.display().to_string(),
+            Place::Host { host, port, .. } if self.place.is_plain() => {
+                format!("{host}:{port}, not encrypted")
+            }
             Place::Host { host, port, .. } => format!("{host}:{port}"),
         }
     }
@@ -266,6 +287,17 @@ mod tests {
             ("unix:///run/t.sock", Place::Socket("/run/t.sock".into())),
         ] {
             assert_eq!(Place::parse(text), Ok(place), "{text}");
+        }
+        for (url, is_plain) in [
+            ("http://fw.example:8470", true),
+            ("http://192.0.2.1:8470", true),
+            ("http://[::1]:8470", false),
+            ("http://127.0.0.1", false),
+            ("http://localhost:8470", false),
+            ("https://fw.example", false),
+            ("/run/t.sock", false),
+        ] {
+            assert_eq!(Place::parse(url).unwrap().is_plain(), is_plain, "{url}");
         }
         for text in ["fw", "ftp://fw", "http://", "https://tl_x@fw"] {
             assert!(Place::parse(text).is_err(), "{text}");

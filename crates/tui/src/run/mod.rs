@@ -39,9 +39,11 @@ pub struct Options {
     pub clock: Clock,
     /// Whether the mouse is listened to.
     pub mouse: bool,
+    /// Stops the job, and comes back when it goes on.
+    pub stop: Box<dyn Fn() -> io::Result<()>>,
 }
 
-/// Ends the screen from elsewhere, as where a signal came.
+/// Ends or stops the screen from elsewhere, as where a signal came.
 #[derive(Clone)]
 pub struct Ender(Sender<Event>);
 
@@ -50,6 +52,11 @@ impl Ender {
     pub fn end(&self) {
         // It has ended already.
         let _ = self.0.send(Event::Ended);
+    }
+
+    /// Stops it, until the shell lets it go on.
+    pub fn suspend(&self) {
+        let _ = self.0.send(Event::Stopped);
     }
 }
 
@@ -64,6 +71,7 @@ pub fn run(options: Options, started: impl FnOnce(Ender)) -> Result<(), Failure>
     started(Ender(sender.clone()));
     read_input(&sender);
     let mut screen = Screen {
+        stop: options.stop,
         began: Instant::now(),
         asker: Asker::new(Arc::clone(&options.transport), sender.clone()),
         listeners: Listeners::new(Arc::clone(&options.transport), sender.clone()),
@@ -98,6 +106,7 @@ fn failed(error: &io::Error) -> Failure {
 }
 
 struct Screen {
+    stop: Box<dyn Fn() -> io::Result<()>>,
     began: Instant,
     asker: Asker,
     listeners: Listeners,
@@ -125,9 +134,7 @@ impl Screen {
                     Effect::Quit => return Ok(()),
                     Effect::Suspend => {
                         terminal.leave();
-                        // The whole job stops, so that the shell has the terminal; here it goes on later.
-                        let stop = rustix::process::Signal::TSTP;
-                        rustix::process::kill_current_process_group(stop)?;
+                        (self.stop)()?;
                         terminal.enter_again()?;
                         // Whoever reads is alive: it is this thread.
                         let _ = self.sender.send(Event::Resumed);

@@ -60,6 +60,7 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
             format!("The view was not saved: {error}"),
             "",
         )),
+        Event::Stopped => effects.push(Effect::Suspend),
         Event::Resumed => {
             state.table.due_ms = 0;
             effects.push(Effect::Repaint);

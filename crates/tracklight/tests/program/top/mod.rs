@@ -3,6 +3,8 @@
 mod connect;
 mod terminal;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use terminal::{Terminal, has, row_of};
 
 use crate::run::Ran;
@@ -150,6 +152,21 @@ fn top_follows_the_size_stops_and_goes_on() {
     terminal.until("the screen again", |screen| {
         screen.contains("Proto") && screen.contains("? help")
     });
+    // Stopped from elsewhere, it gives the terminal back as well.
+    let processes = terminal.processes("tracklight");
+    let is_top = |pid: &&String| {
+        let words = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
+        words.split('\0').all(|word| word != "demo")
+    };
+    let top = processes.iter().find(is_top).expect("top runs in the demo");
+    kill(Pid::from_raw(top.parse().unwrap()), Signal::SIGTSTP).unwrap();
+    terminal.until("the shell", has("Stopped"));
+    terminal.shell_line("clear");
+    assert!(terminal.is_cooked());
+    terminal.shell("fg");
+    terminal.until("the screen again", |screen| {
+        screen.contains("Proto") && screen.contains("? help")
+    });
     terminal.keys(&["?"]);
     terminal.until("the keys", has("query line"));
     terminal.keys(&["Escape"]);
@@ -215,7 +232,7 @@ fn batch_prints_rounds_for_scripts() {
     let ran = run(&[
         "-b",
         "2",
-        "-d",
+        "-i",
         "0.2",
         "-n",
         "3",
