@@ -88,8 +88,10 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
             "print rounds of text instead: tracklight top -b 1",
         ));
     }
-    // Before there are threads, which take it over.
-    let stop = Stop::hold();
+    // Before there are threads, which take it over. Rounds of text have no terminal to give back.
+    if args.batch.is_none() {
+        Stop::hold();
+    }
     let transport: Arc<dyn Transport> = match &args.connect {
         Some(place) => Arc::new(daemon(place, args, global)?),
         None => Arc::new(Local::open(global)?),
@@ -115,10 +117,10 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         palette: palette(global),
         clock,
         mouse: !args.no_mouse,
-        stop: Box::new(move || stop.now()),
+        stop: Box::new(Stop::now),
     };
     tui::run(options, |ender| {
-        stop.wait_for(ender.clone());
+        Stop::wait_for(ender.clone());
         // A terminal that is closed, or somebody who wants an end. Keys come all the same where this fails.
         let _ = ctrlc::set_handler(move || ender.end());
     })?;
@@ -126,7 +128,6 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
 }
 
 /// The signal that stops a job (SIGTSTP). Whoever sends it, the terminal is given back first.
-#[derive(Clone, Copy)]
 struct Stop;
 
 impl Stop {
@@ -135,14 +136,13 @@ impl Stop {
     }
 
     /// From now on it waits in this thread, and in those that this one begins.
-    fn hold() -> Self {
+    fn hold() {
         // It stops the process as ever where this fails.
         let _ = Self::signal().thread_block();
-        Self
     }
 
     /// Has the screen stop where it comes from elsewhere.
-    fn wait_for(self, ender: Ender) {
+    fn wait_for(ender: Ender) {
         let wait = move || {
             while Self::signal().wait().is_ok() {
                 ender.suspend();
@@ -156,7 +156,7 @@ impl Stop {
 
     /// Stops the whole job, so that the shell has the terminal, and comes back when it goes on. The kernel gives the
     /// signal to the first thread where that does not hold it, and this is the first.
-    fn now(self) -> std::io::Result<()> {
+    fn now() -> std::io::Result<()> {
         Self::signal().thread_unblock()?;
         let sent = kill(Pid::from_raw(0), Signal::SIGTSTP);
         Self::signal().thread_block()?;
