@@ -165,6 +165,14 @@ impl Shared {
         let limit = self
             .setting("nf_conntrack_max")
             .and_then(|text| text.trim().parse().ok());
+        {
+            // Known at once: the first reading of a large table takes seconds, and nothing is off meanwhile.
+            let mut status = lock(&self.status);
+            status.accounting = accounting;
+            status.timestamps = timestamps;
+            status.events = events;
+            status.limit = limit;
+        }
         self.change(Store::begin_reading);
         let query = Query::any();
         let read = self.source.fold(
@@ -197,10 +205,6 @@ impl Shared {
         if nothing_lost {
             status.turn = turn;
         }
-        status.accounting = accounting;
-        status.timestamps = timestamps;
-        status.events = events;
-        status.limit = limit;
         status.took = began.elapsed();
         drop(status);
         self.is_ready.notify_all();

@@ -17,4 +17,5 @@ mod run;
 mod saved;
 mod serve;
 mod source;
+mod top;
 mod watch;
