@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-// What is run by itself, by its name: `npm run alone pictures`.
+// What is run by itself, by its name.
 export default defineConfig({
   test: {
     include: ["tests/**/*.alone.ts"],

@@ -1,4 +1,4 @@
-/** The pictures of README and docs/: `npm run alone pictures` takes them anew. */
+/** The pictures of README and docs/: `npm run pictures` takes them anew. */
 import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Page } from "playwright-core";

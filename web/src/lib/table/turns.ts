@@ -8,11 +8,11 @@ const LEAST = 4;
 const MOST = 64;
 /** Frames shorter than this leave room for more rows, longer ones have had too many; in milliseconds. */
 const SHORT = 20;
-const LONG = 30;
+const LONG = 25;
 
 export class Turns {
   #waiting = new Map<object, () => void>();
-  #most = 8;
+  #most = 6;
   #painted = 0;
   #last: { time: number; painted: number } | undefined;
   #isPlanned = false;
