@@ -250,9 +250,10 @@ test("a page that nobody sees lets its stream go, and goes on when somebody does
   const page = await daemon.signedIn("unseen", "viewer");
   await heading(page).waitFor();
   await page.clock.install();
-  await page.goto(daemon.url);
   const stream = /\/api\/v1\/live\?/;
-  await page.waitForResponse((response) => stream.test(response.url()));
+  const begun = page.waitForResponse((response) => stream.test(response.url()));
+  await page.goto(daemon.url);
+  await begun;
   const beSeen = (isSeen: boolean): Promise<void> =>
     page.evaluate((isHidden) => {
       Object.defineProperty(document, "hidden", { value: isHidden, configurable: true });
