@@ -152,6 +152,11 @@ export class Painter {
     element.append(own, this.#all);
   }
 
+  /** Whether it shows the keyboard's place. */
+  get isCursor(): boolean {
+    return this.#shown?.isCursor ?? false;
+  }
+
   /** Where it stands: at once, whenever its contents come. */
   move(y: number): void {
     if (y === this.#y) return;

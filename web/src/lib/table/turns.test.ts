@@ -58,6 +58,17 @@ test("short frames come to paint more, long ones fewer, and never none", () => {
   expect(long.reduce((all, painted) => all + painted, 0)).toBe(rows.length);
 });
 
+test("what is urgent is painted at once, and not a second time", () => {
+  const turns = new Turns();
+  const shown: string[] = [];
+  for (const [at, row] of rows.entries()) turns.paint(row, () => shown.push(String(at)));
+  expect(turns.paint(rows[35] as object, () => shown.push("urgent"), true)).toBe(true);
+  expect(shown.at(-1)).toBe("urgent");
+  while (planned !== undefined) frame(16);
+  expect(shown).not.toContain("35");
+  expect(shown).toHaveLength(rows.length);
+});
+
 test("who has left is not painted", () => {
   const turns = new Turns();
   const shown: number[] = [];

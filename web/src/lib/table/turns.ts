@@ -17,10 +17,14 @@ export class Turns {
   #last: { time: number; painted: number } | undefined;
   #isPlanned = false;
 
-  /** Paints somebody now, or, where it answers with `false`, in one of the next frames. */
-  paint(who: object, paint: () => void): boolean {
+  /**
+   * Paints somebody now, or, where it answers with `false`, in one of the next frames. What is urgent, as what keys are
+   * pressed at, is painted now in any case.
+   */
+  paint(who: object, paint: () => void, isUrgent = false): boolean {
     this.#plan();
-    if (this.#painted >= this.#most || this.#waiting.size > 0) {
+    if (isUrgent) this.#waiting.delete(who);
+    else if (this.#painted >= this.#most || this.#waiting.size > 0) {
       this.#waiting.set(who, paint);
       return false;
     }
