@@ -28,12 +28,32 @@ test("signing in by the form leads to the page, a wrong token does not", async (
   await page.getByLabel("Token").fill("tl_0000");
   await page.getByRole("button", { name: "Sign in" }).click();
   await page.getByText(/token/i).first().waitFor();
-  expect(new URL(page.url()).pathname).toBe("/signin");
+  expect(new URL(page.url()).pathname).toBe("/signin?next=%2F%3Ftab%3Dhealth");
   await context.close();
   const own = await daemon.signedIn("form", "operator");
   await heading(own).waitFor();
   await own.getByText("form", { exact: true }).waitFor();
   expect(problems(own)).toEqual([]);
+});
+
+test("a link leads to its view also by way of signing in", async () => {
+  const context = await daemon.context();
+  const page = await context.newPage();
+  const search = new URLSearchParams({ q: 'tcp and (src == 10.0.0.2 or state ~ "EST*")', tab: "groups" });
+  await page.goto(`${daemon.url}/?${search}`);
+  await page.waitForURL((url) => url.pathname === "/signin");
+  await page.getByLabel("Token").fill("tl_wrong");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByText("does not hold").waitFor();
+  await page.getByLabel("Token").fill(daemon.token("linked", "viewer"));
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.waitForURL((url) => url.pathname === "/");
+  expect(Object.fromEntries(new URL(page.url()).searchParams)).toEqual(Object.fromEntries(search));
+  // Nowhere else.
+  for (const next of ["//example.org/?x", "https://example.org/?x", "/api/v1/status", '/?"><script>']) {
+    await page.goto(`${daemon.url}/signin?${new URLSearchParams({ next })}`);
+    expect(await page.locator("[name=next]").getAttribute("value"), next).toBe("/");
+  }
 });
 
 test("signing out ends the session and shows the form", async () => {
@@ -50,7 +70,7 @@ test("a token that is revoked while the page is open is told", async () => {
   await page.getByText(/^[\d,]+$/).first().waitFor();
   daemon.revoke("revoked");
   await page.getByText("You are signed out").waitFor();
-  expect(await page.getByRole("link", { name: "Sign in" }).getAttribute("href")).toBe("/signin");
+  expect(await page.getByRole("link", { name: "Sign in" }).getAttribute("href")).toBe("/signin?next=%2F%3Ftab%3Dhealth");
   // Answers 401 are what the browser notes.
   expect(problems(page).filter((problem) => !problem.includes("401"))).toEqual([]);
 });
