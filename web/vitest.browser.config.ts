@@ -6,8 +6,8 @@ export default defineConfig({
     include: ["tests/**/*.spec.ts"],
     fileParallelism: false,
     // However slow the machine is: only what does not happen at all fails.
-    testTimeout: 600_000,
-    hookTimeout: 600_000,
-    expect: { poll: { timeout: 60_000, interval: 100 } },
+    testTimeout: 900_000,
+    hookTimeout: 900_000,
+    expect: { poll: { timeout: 300_000, interval: 100 } },
   },
 });

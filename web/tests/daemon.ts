@@ -13,7 +13,7 @@ const PROGRAM = resolve(process.env["TRACKLIGHT"] ?? "../target/debug/tracklight
 const PAGE = process.env["TRACKLIGHT_PAGE"];
 const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 /** How long something may take before a test fails. */
-export const PATIENCE = 60_000;
+export const PATIENCE = 300_000;
 
 /** Waits until something holds. */
 export const until = (holds: () => Promise<boolean> | boolean): Promise<void> => expect.poll(holds).toBe(true);

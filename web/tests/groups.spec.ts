@@ -19,7 +19,7 @@ let number = 0;
 beforeAll(async () => {
   daemon = await Daemon.start();
   // Enough different sources and ports to be worth grouping.
-  await vi.waitUntil(async () => (await daemon.rows("udp")).length > 60, { timeout: 90_000, interval: 1000 });
+  await vi.waitUntil(async () => (await daemon.rows("udp")).length > 60, { timeout: 300_000, interval: 1000 });
 });
 afterAll(async () => daemon?.stop());
 afterEach(() => daemon.leave());

@@ -21,7 +21,7 @@ beforeAll(async () => {
   mkdirSync(FOLDER, { recursive: true });
   daemon = await Daemon.start();
   token = daemon.token("asks", "operator");
-  await vi.waitUntil(async () => (await listed("")).totals.connections > 120, { timeout: 90_000, interval: 1000 });
+  await vi.waitUntil(async () => (await listed("")).totals.connections > 120, { timeout: 300_000, interval: 1000 });
 });
 afterAll(() => daemon?.stop());
 

@@ -12,7 +12,7 @@ beforeAll(async () => {
   daemon = await Daemon.start();
   token = daemon.token("asks", "operator");
   // Traffic that the scenarios look at: enough rows to scroll.
-  await vi.waitUntil(async () => (await total("")) > 120, { timeout: 90_000, interval: 1000 });
+  await vi.waitUntil(async () => (await total("")) > 120, { timeout: 300_000, interval: 1000 });
 });
 afterAll(() => daemon.stop());
 afterEach(() => daemon.leave());
@@ -97,7 +97,7 @@ test("new rows are tinted, and ended ones struck through for a moment", async ()
   await page.locator("[role=row].new").first().waitFor();
   // What ends next is at the top.
   await page.goto(`${daemon.url}/?q=udp+and+dport+%3D%3D+53&sort=timeout&reverse=1`);
-  await page.locator("[role=row].ended").first().waitFor({ timeout: 60_000 });
+  await page.locator("[role=row].ended").first().waitFor();
   expect(problems(page)).toEqual([]);
 });
 
