@@ -4,15 +4,7 @@ const SIZES: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
 
 /// 1234567 as `1,234,567`.
 pub fn count(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    engine::health::grouped(value)
 }
 
 /// 0.123 as `12.3 %`.

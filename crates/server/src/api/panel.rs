@@ -45,10 +45,7 @@ pub async fn read(
         Ok(input) => input,
         Err(fault) => return unread(fault),
     };
-    match read_with(app, input, holder).await {
-        Ok(response) => Ok(response),
-        Err(fault) => refused(fault),
-    }
+    read_with(app, input, holder).await.or_else(refused)
 }
 
 /// Lists longer than this are written while they are sent, to only so many readers at once; all else is
@@ -119,10 +116,8 @@ pub async fn delete(
         .api
         .work
         .run(move || Ok::<_, Failure>(deleted(&state, &who, &input)));
-    match done.await {
-        Ok(reply) => told(&reply),
-        Err(fault) => refused(fault),
-    }
+    let done = done.await.and_then(|reply| told(&reply));
+    done.or_else(refused)
 }
 
 /// The contract's answer to a body that could not be read, with the status that fits. Who may not ask

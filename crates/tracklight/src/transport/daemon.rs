@@ -130,18 +130,7 @@ impl Daemon {
             Place::Host { is_tls: true, .. } => Some(Tls::new(authorities)?),
             _ => None,
         };
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .thread_name("ask")
-            .build();
-        let runtime = runtime.map_err(|error| {
-            Failure::new(
-                "kernel-error",
-                format!("cannot begin threads: {error}"),
-                "see the limits of this session: ulimit -u",
-            )
-        })?;
+        let runtime = super::runtime("ask", 1)?;
         Ok(Self {
             runtime,
             place,

@@ -47,18 +47,7 @@ impl Local {
             app.set_table_namespace(namespace);
         }
         let app = Arc::new(app);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .thread_name("api")
-            .build();
-        let runtime = runtime.map_err(|error| {
-            Failure::new(
-                "kernel-error",
-                format!("cannot begin threads: {error}"),
-                "see the limits of this session: ulimit -u",
-            )
-        })?;
+        let runtime = super::runtime("api", 2)?;
         runtime.spawn(server::watch::watch(Arc::clone(&app)));
         Ok(Self {
             router: server::api::routes().with_state(app),

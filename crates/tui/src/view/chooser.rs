@@ -77,28 +77,20 @@ pub(super) fn draw(state: &State, chooser: &Chooser, buffer: &mut Buffer) {
         );
     }
     let y = inside.bottom() - 1;
-    if shown.is_empty() {
-        let text = match chooser.topic {
-            Topic::Fields => format!("Enter groups by “{}”", chooser.filter),
-            _ => format!("nothing has “{}” in it", chooser.filter),
-        };
-        put(
-            buffer,
-            (inside.x + 1, y),
-            inside.width - 2,
-            &text,
-            style(palette, Look::Notice),
-        );
-    } else if !chooser.filter.is_empty() {
-        let text = format!("with “{}”", chooser.filter);
-        put(
-            buffer,
-            (inside.x + 1, y),
-            inside.width - 2,
-            &text,
-            style(palette, Look::Notice),
-        );
-    }
+    let filter = &chooser.filter;
+    let text = match chooser.topic {
+        Topic::Fields if shown.is_empty() => format!("Enter groups by “{filter}”"),
+        _ if shown.is_empty() => format!("nothing has “{filter}” in it"),
+        _ if filter.is_empty() => String::new(),
+        _ => format!("with “{filter}”"),
+    };
+    put(
+        buffer,
+        (inside.x + 1, y),
+        inside.width - 2,
+        &text,
+        style(palette, Look::Notice),
+    );
     let count = format!("{} of {}", chooser.at + 1, shown.len());
     if shown.len() > rows {
         put_right(

@@ -9,8 +9,7 @@ use crate::state::State;
 use crate::state::deletion::{Deleting, Stage};
 use crate::wire::{Deletion, Fault, Outcome};
 
-use super::health::Styled;
-use super::paint::{put, window, wrap};
+use super::paint::{Styled, put, window, wrap};
 use super::theme::{self, style};
 
 pub(super) fn draw(state: &State, deleting: &Deleting, buffer: &mut Buffer) {

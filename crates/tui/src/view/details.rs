@@ -8,8 +8,7 @@ use crate::state::State;
 use crate::state::details::Details;
 use crate::wire::{Known, OneWay, Row, Way};
 
-use super::health::Styled;
-use super::paint::{put, wrap};
+use super::paint::{Styled, put, put_lines, wrap};
 use super::theme::style;
 
 /// Cells of what stands before a value.
@@ -262,16 +261,7 @@ pub(super) fn draw(state: &State, details: &Details, buffer: &mut Buffer) {
     let area = state.layout().whole();
     let lines = lines(state, details);
     let rows = usize::from(area.height);
-    for (row, (text, look)) in lines.iter().skip(details.top).take(rows).enumerate() {
-        let y = area.y + u16::try_from(row).unwrap_or(0);
-        put(
-            buffer,
-            (2, y),
-            area.width - 3,
-            text,
-            style(state.palette, *look),
-        );
-    }
+    put_lines(buffer, area, &lines, details.top, state.palette);
     let left = lines.len().saturating_sub(details.top + rows);
     if left > 0 {
         let text = format!("{left} more lines below");

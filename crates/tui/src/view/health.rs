@@ -6,12 +6,8 @@ use crate::cell::Look;
 use crate::state::State;
 use crate::wire::{Finding, Health};
 
-use super::paint::{put, wrap};
+use super::paint::{Styled, put_lines, wrap};
 use super::table::{draw_words, words_of};
-use super::theme::style;
-
-/// A line and how it is drawn.
-pub type Styled = (String, Look);
 
 /// All lines, of which a part is on the screen.
 pub fn lines(state: &State) -> Vec<Styled> {
@@ -103,15 +99,5 @@ pub(super) fn draw(state: &State, buffer: &mut Buffer) {
         };
         return draw_words(state, buffer, &title, &more);
     }
-    let rows = usize::from(area.height);
-    for (row, (text, look)) in lines.iter().skip(state.health.top).take(rows).enumerate() {
-        let y = area.y + u16::try_from(row).unwrap_or(0);
-        put(
-            buffer,
-            (2, y),
-            area.width - 3,
-            text,
-            style(state.palette, *look),
-        );
-    }
+    put_lines(buffer, area, &lines, state.health.top, state.palette);
 }

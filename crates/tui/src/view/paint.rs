@@ -7,7 +7,13 @@ use ratatui::text::Line;
 use ratatui::widgets::{Block, BorderType, Clear, Widget};
 use unicode_width::UnicodeWidthChar;
 
+use crate::cell::Look;
 use crate::column::cells;
+
+use super::theme::{Palette, style};
+
+/// A line and how it is drawn.
+pub(super) type Styled = (String, Look);
 
 /// Writes a text, cut where there is no room; gives where it ends.
 pub(super) fn put(
@@ -20,6 +26,19 @@ pub(super) fn put(
     let text = cut(text, width);
     buffer.set_stringn(x, y, &text, usize::from(width), style);
     x + cells(&text).min(width)
+}
+
+/// Writes lines, those from `top` on, as far as there is room.
+pub(super) fn put_lines(
+    buffer: &mut Buffer,
+    area: Rect,
+    lines: &[Styled],
+    top: usize,
+    palette: Palette,
+) {
+    for ((text, look), y) in lines.iter().skip(top).zip(area.top()..area.bottom()) {
+        put(buffer, (2, y), area.width - 3, text, style(palette, *look));
+    }
 }
 
 /// Writes a text so that it ends where the width does.

@@ -7,9 +7,9 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::TRACKLIGHT;
-use super::terminal::{Terminal, has};
+use super::{TRACKLIGHT, bash};
 use crate::run::Ran;
+use crate::terminal::has;
 
 /// A daemon over the demo's traffic.
 struct Daemon {
@@ -112,7 +112,7 @@ fn top_asks_a_daemon_over_its_socket_and_over_http_with_a_token() {
     let gone = top(&["--connect", "http://127.0.0.1:1"]).exits(4);
     assert!(gone.err.contains("[no-answer]"), "{}", gone.err);
 
-    let terminal = Terminal::new(100, 24);
+    let terminal = bash(100, 24);
     terminal.shell(&format!("{TRACKLIGHT} top --connect {url}"));
     terminal.until("what is missing", has("You are signed out"));
     terminal.keys(&["q"]);

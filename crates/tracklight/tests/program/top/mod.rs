@@ -1,20 +1,39 @@
 //! `tracklight top` as people see it, in a real terminal over a network with real traffic.
 
 mod connect;
-mod terminal;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use terminal::{Terminal, has, row_of};
 
 use crate::run::Ran;
+use crate::terminal::{PATIENCE, Terminal, has};
 
 const TRACKLIGHT: &str = env!("CARGO_BIN_EXE_tracklight");
+
+/// A terminal with a shell in it.
+fn bash(width: u16, height: u16) -> Terminal {
+    const PROMPT: &str = "top> ";
+    let home = tempfile::tempdir().unwrap();
+    let rc = home.path().join("rc");
+    std::fs::write(&rc, format!("PS1='{PROMPT}'\n")).unwrap();
+    std::fs::write(home.path().join("tracklight.toml"), "").unwrap();
+    let program = ["bash", "--noprofile", "--rcfile", "rc", "-i"];
+    let path = std::env::var("PATH").unwrap();
+    Terminal::open(home, (width, height), &program, &path, PROMPT)
+}
+
+/// A row of the table that is on a screen.
+fn row_of(screen: &str, row: usize) -> Option<&str> {
+    let mut lines = screen
+        .lines()
+        .skip_while(|line| !line.starts_with("  Proto"));
+    lines.nth(row + 1)
+}
 
 /// In what follows the demo's traffic is shown, newest rates first.
 fn demo(width: u16, height: u16) -> Option<Terminal> {
     let _kernel = testkit::TestNamespace::new()?;
-    let terminal = Terminal::new(width, height);
+    let terminal = bash(width, height);
     terminal.shell(&format!("{TRACKLIGHT} demo top --utc"));
     terminal.until("connections", |screen| {
         screen.contains("Proto") && screen.contains("tcp") && screen.contains(" match")
@@ -211,10 +230,7 @@ fn a_terminal_that_is_closed_ends_top_and_what_belongs_to_it() {
         .iter()
         .any(|pid| std::fs::exists(format!("/proc/{pid}/exe")).unwrap_or(false))
     {
-        assert!(
-            started.elapsed() < terminal::PATIENCE,
-            "still there: {top:?}"
-        );
+        assert!(started.elapsed() < PATIENCE, "still there: {top:?}");
         std::thread::yield_now();
     }
 }

@@ -1,4 +1,4 @@
-//! A shell in a terminal of tmux.
+//! A real terminal, by tmux.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,57 +7,45 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How long a screen may take to become as it should be, also on a busy machine.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Shown by no shell by itself.
-const PROMPT: &str = "top> ";
-
-pub(super) struct Terminal {
+pub(crate) struct Terminal {
     home: TempDir,
 }
 
 /// Whether a screen has a text.
-pub(super) fn has(text: &str) -> impl Fn(&str) -> bool + '_ {
+pub(crate) fn has(text: &str) -> impl Fn(&str) -> bool + '_ {
     move |screen| screen.contains(text)
 }
 
-/// A row of the table that is on a screen.
-pub(super) fn row_of(screen: &str, row: usize) -> Option<&str> {
-    let mut lines = screen
-        .lines()
-        .skip_while(|line| !line.starts_with("  Proto"));
-    lines.nth(row + 1)
-}
-
 impl Terminal {
-    /// With a bash in it.
-    pub(super) fn new(width: u16, height: u16) -> Self {
-        let terminal = Self {
-            home: tempfile::tempdir().unwrap(),
-        };
-        let home = terminal.home.path();
-        let rc = home.join("rc");
-        std::fs::write(&rc, format!("PS1='{PROMPT}'\n")).unwrap();
+    /// With a program in it that prompts, and a home that is removed at the end.
+    pub(crate) fn open(
+        home: TempDir,
+        (width, height): (u16, u16),
+        program: &[&str],
+        path: &str,
+        prompt: &str,
+    ) -> Self {
+        let terminal = Self { home };
+        let home = terminal.home();
         let mut start = terminal.tmux(&["-f", "/dev/null", "new-session", "-d"]);
         start
             .args(["-x", &width.to_string(), "-y", &height.to_string()])
-            .args(["bash", "--noprofile", "--rcfile"])
-            .arg(&rc)
-            .arg("-i")
+            .args(program)
             .current_dir(home)
             .env_clear()
-            .env("PATH", std::env::var("PATH").unwrap())
-            .env("TERM", "screen")
-            .env("LC_ALL", "C.UTF-8")
-            .env("HOME", home);
+            .envs([("PATH", path), ("TERM", "screen"), ("LC_ALL", "C.UTF-8")])
+            .env("HOME", home)
+            .env("TRACKLIGHT_CONFIG", home.join("tracklight.toml"));
         run(&mut start);
         terminal.until("a prompt", |screen| {
-            screen.trim_end().ends_with(PROMPT.trim_end())
+            screen.trim_end().ends_with(prompt.trim_end())
         });
         terminal
     }
 
-    pub(super) fn home(&self) -> &Path {
+    pub(crate) fn home(&self) -> &Path {
         self.home.path()
     }
 
@@ -74,7 +62,7 @@ impl Terminal {
 
     /// Waits until the screen is as it should be.
     #[track_caller]
-    pub(super) fn until(&self, what: &str, is_so: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn until(&self, what: &str, is_so: impl Fn(&str) -> bool) -> String {
         let started = Instant::now();
         loop {
             let screen = run(&mut self.tmux(&["capture-pane", "-p"]));
@@ -87,35 +75,35 @@ impl Terminal {
     }
 
     /// Presses keys by their names.
-    pub(super) fn keys(&self, keys: &[&str]) {
+    pub(crate) fn keys(&self, keys: &[&str]) {
         for key in keys {
             run(&mut self.tmux(&["send-keys", key]));
         }
     }
 
     /// Types a text.
-    pub(super) fn text(&self, text: &str) {
+    pub(crate) fn text(&self, text: &str) {
         run(&mut self.tmux(&["send-keys", "-l", text]));
     }
 
     /// Runs something in the shell, which says how it ended.
-    pub(super) fn shell(&self, command: &str) {
+    pub(crate) fn shell(&self, command: &str) {
         self.shell_line(&format!("{command}; echo ended: $?"));
     }
 
     /// Runs something in the shell.
-    pub(super) fn shell_line(&self, line: &str) {
+    pub(crate) fn shell_line(&self, line: &str) {
         self.text(line);
         self.keys(&["Enter"]);
     }
 
-    pub(super) fn resize(&self, width: u16, height: u16) {
+    pub(crate) fn resize(&self, width: u16, height: u16) {
         let (width, height) = (width.to_string(), height.to_string());
         run(&mut self.tmux(&["resize-window", "-x", &width, "-y", &height]));
     }
 
     /// Whether the terminal is as shells want it: what is typed is shown, lines are edited.
-    pub(super) fn is_cooked(&self) -> bool {
+    pub(crate) fn is_cooked(&self) -> bool {
         self.shell_line(
             "stty -a | tr ' ;' '\\n\\n' | grep -cx -e icanon -e echo | sed 's/^/modes: /'",
         );
@@ -126,7 +114,7 @@ impl Terminal {
     }
 
     /// The processes in this terminal whose names begin so.
-    pub(super) fn processes(&self, name: &str) -> Vec<String> {
+    pub(crate) fn processes(&self, name: &str) -> Vec<String> {
         let tty = run(&mut self.tmux(&["display-message", "-p", "#{pane_tty}"]));
         let tty = tty.trim().trim_start_matches("/dev/");
         let mut list = Command::new("ps");
@@ -139,7 +127,7 @@ impl Terminal {
     }
 
     /// Closes the terminal's window.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         run(&mut self.tmux(&["kill-server"]));
     }
 }
@@ -151,8 +139,9 @@ impl Drop for Terminal {
     }
 }
 
+/// Runs a program, and gives what it prints.
 #[track_caller]
-fn run(command: &mut Command) -> String {
+pub(crate) fn run(command: &mut Command) -> String {
     let output = command.output().expect("tmux is there: scripts/setup test");
     assert!(output.status.success(), "{command:?}: {output:?}");
     String::from_utf8_lossy(&output.stdout).into_owned()
