@@ -6,7 +6,9 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { Daemon } from "./daemon";
 
 const FOLDER = resolve("../docs/images");
-const DESK = { width: 1280, height: 720 };
+const DESK = { width: 1440, height: 900 };
+/** The demo is minutes old: of an hour there would be little to see. */
+const RANGE = "range=900";
 const PHONE = { width: 390, height: 780 };
 
 interface Listed {
@@ -28,7 +30,11 @@ afterAll(() => daemon?.stop());
 const listed = async (query: string): Promise<Listed> =>
   (await daemon.ask(token, "GET", `/connections?limit=1&query=${encodeURIComponent(query)}`)) as Listed;
 
-const open = (name: string, options = {}): Promise<Page> => daemon.signedIn(name, "operator", { viewport: DESK, ...options });
+async function open(name: string, options = {}, search = ""): Promise<Page> {
+  const page = await daemon.signedIn(name, "operator", { viewport: DESK, ...options });
+  await page.goto(`${daemon.url}/?${RANGE}${search}`);
+  return page;
+}
 
 async function settled(page: Page): Promise<void> {
   await page.locator("[role=row][data-name]").first().waitFor();
@@ -67,22 +73,19 @@ async function translated(): Promise<string> {
 }
 
 test("one connection", async () => {
-  const page = await open("drawer");
-  await page.goto(`${daemon.url}/?open=${await translated()}`);
+  const page = await open("drawer", {}, `&open=${await translated()}`);
   await settled(page);
   await take(page, "drawer");
 });
 
 test("groups", async () => {
-  const page = await open("groups");
-  await page.goto(`${daemon.url}/?tab=groups&by=src,dport,dst&shape=flow`);
+  const page = await open("groups", {}, "&tab=groups&by=src,dport,dst&shape=flow");
   await page.waitForTimeout(5000);
   await take(page, "groups");
 });
 
 test("what a deletion would take", async () => {
-  const page = await open("deletion");
-  await page.goto(`${daemon.url}/?q=${encodeURIComponent("udp")}`);
+  const page = await open("deletion", {}, "&q=udp");
   await settled(page);
   await page.getByRole("button", { name: "Delete all that match" }).click();
   await page.getByRole("dialog").locator("[data-table=owners]").waitFor();
