@@ -34,10 +34,10 @@ pub struct Point {
     /// Connections with translated addresses or ports, on average.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nat: Option<f64>,
-    /// Connections that began.
+    /// Connections that began. Those of seconds in which the table was not followed are spread evenly over them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub births: Option<Amount>,
-    /// Connections that ended.
+    /// Connections that ended, like those that began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deaths: Option<Amount>,
     /// Bytes of both directions. The counters of a large table are read every few seconds: what moved between two

@@ -51,10 +51,17 @@ pub struct Recorder {
 struct Before {
     second: u64,
     since: Duration,
-    /// Births and deaths.
-    changes: Option<(u64, u64)>,
+    changes: Option<ChangesSeen>,
     kernel: Option<[Option<u32>; COUNTERS.len()]>,
     counters: Option<CountersRead>,
+}
+
+/// Births and deaths as they were seen last.
+#[derive(Clone, Copy, Debug)]
+struct ChangesSeen {
+    since: Duration,
+    births: u64,
+    deaths: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -79,14 +86,16 @@ impl Recorder {
         let elapsed = before
             .and_then(|before| reading.since.checked_sub(before.since))
             .filter(|elapsed| !elapsed.is_zero() && *elapsed <= LONGEST);
-        let changes = elapsed.and_then(|elapsed| {
-            let (births, deaths) = before?.changes?;
-            Some(Changes {
-                millis: millis(elapsed),
-                births: summary?.births.checked_sub(births)?,
-                deaths: summary?.deaths.checked_sub(deaths)?,
-            })
+        let seen = summary.map(|summary| ChangesSeen {
+            since: reading.since,
+            births: summary.births,
+            deaths: summary.deaths,
         });
+        // While the table was not followed for a moment, its births went on, and are found afterwards.
+        let known = elapsed.and(before).and_then(|before| before.changes);
+        let changes = seen
+            .zip(known)
+            .and_then(|(now, before)| changes(before, now));
         let counted = elapsed.and_then(|elapsed| {
             let counters = risen(&before?.kernel?, &kernel?)?;
             Some(Counted {
@@ -98,7 +107,7 @@ impl Recorder {
         self.before = Some(Before {
             second,
             since: reading.since,
-            changes: summary.map(|summary| (summary.births, summary.deaths)),
+            changes: seen.or(known),
             kernel,
             counters,
         });
@@ -135,14 +144,29 @@ fn parts(summary: &Summary) -> Parts {
     parts
 }
 
+fn changes(before: ChangesSeen, now: ChangesSeen) -> Option<Changes> {
+    let elapsed = now.since.checked_sub(before.since)?;
+    if elapsed > LONGEST_BETWEEN_READINGS {
+        return None;
+    }
+    Some(Changes {
+        millis: millis(elapsed),
+        births: now.births.checked_sub(before.births)?,
+        deaths: now.deaths.checked_sub(before.deaths)?,
+    })
+}
+
 /// What moved since the counters were read before, and what the next reading is compared with.
 fn traffic(
     before: Option<CountersRead>,
     reading: &Reading,
 ) -> (Option<CountersRead>, Option<Traffic>) {
     let at_ns = reading.counters_ns.unwrap_or(reading.time_ns);
-    let moved = reading.summary.as_ref().and_then(|summary| summary.moved);
-    let Some(moved) = moved.filter(|_| at_ns > 0) else {
+    let Some(summary) = &reading.summary else {
+        // What moves while the table is not followed is found afterwards.
+        return (before, None);
+    };
+    let Some(moved) = summary.moved.filter(|_| at_ns > 0) else {
         return (None, None);
     };
     let now = CountersRead {
@@ -353,10 +377,12 @@ mod tests {
             (sample.parts, sample.changes, sample.traffic),
             (None, None, None)
         );
+        // What happened meanwhile is found afterwards.
         let again = recorder.take(&reading(1_002, 2)).unwrap();
-        assert_eq!((again.changes, again.traffic), (None, None));
+        assert_eq!(changes(&again), Some((20, 2_000)));
+        let traffic = again.traffic.unwrap();
+        assert_eq!((traffic.millis, traffic.bytes), (2_000, 2_000));
         assert!(again.parts.is_some());
-        assert!(recorder.take(&reading(1_003, 3)).unwrap().changes.is_some());
     }
 
     #[test]

@@ -13,9 +13,10 @@ pub struct Sample {
     pub limit: Option<u32>,
     /// What kinds of connections they are; `None` while the table is not followed.
     pub parts: Option<Parts>,
-    /// Births and deaths; `None` in the first second, after a gap and after a restart.
+    /// Births and deaths; `None` in the first second, after a gap, after a restart, and while the table is not
+    /// followed: what happened then is in the first sample after it.
     pub changes: Option<Changes>,
-    /// Bytes and packets; `None` also in seconds in which nobody read the counters, and where
+    /// Bytes and packets, likewise; `None` also in seconds in which nobody read the counters, and where
     /// accounting is off.
     pub traffic: Option<Traffic>,
     /// The kernel's counters; `None` also where they could not be read.
@@ -115,19 +116,46 @@ pub struct Traffic {
     pub packets: u64,
 }
 
-impl Traffic {
+/// What happened in a while, and can be spread over it.
+pub(super) trait Spread: Copy {
+    /// How long the while is, in milliseconds.
+    fn millis(self) -> u64;
+
     /// One of several equal parts, counted from 0; together they are the whole.
-    pub(super) fn share(self, part: u64, of: u64) -> Self {
-        let share = |whole: u64| {
-            let until = |parts: u64| u128::from(whole) * u128::from(parts) / u128::from(of.max(1));
-            u64::try_from(until(part + 1) - until(part)).unwrap_or(whole)
-        };
+    fn share(self, part: u64, of: u64) -> Self;
+}
+
+impl Spread for Traffic {
+    fn millis(self) -> u64 {
+        self.millis
+    }
+
+    fn share(self, part: u64, of: u64) -> Self {
         Self {
-            millis: share(self.millis).max(1),
-            bytes: share(self.bytes),
-            packets: share(self.packets),
+            millis: share(self.millis, part, of).max(1),
+            bytes: share(self.bytes, part, of),
+            packets: share(self.packets, part, of),
         }
     }
+}
+
+impl Spread for Changes {
+    fn millis(self) -> u64 {
+        self.millis
+    }
+
+    fn share(self, part: u64, of: u64) -> Self {
+        Self {
+            millis: share(self.millis, part, of).max(1),
+            births: share(self.births, part, of),
+            deaths: share(self.deaths, part, of),
+        }
+    }
+}
+
+fn share(whole: u64, part: u64, of: u64) -> u64 {
+    let until = |parts: u64| u128::from(whole) * u128::from(parts) / u128::from(of.max(1));
+    u64::try_from(until(part + 1) - until(part)).unwrap_or(whole)
 }
 
 /// By how much the kernel's counters rose in a while.

@@ -6,7 +6,7 @@ use super::Settings;
 use super::origin::Origin;
 use super::point::Point;
 use super::read::Reader;
-use super::sample::Sample;
+use super::sample::{Sample, Spread};
 use super::span::Span;
 use super::step::{Limits, Step};
 use crate::failure::Failure;
@@ -200,52 +200,56 @@ impl Points {
     }
 
     fn done(mut self, from: u64) -> Vec<Point> {
-        spread(&mut self.spans, self.width, from);
+        spread(&mut self.spans, self.width, from, |span| &mut span.traffic);
+        spread(&mut self.spans, self.width, from, |span| &mut span.changes);
         let spans = self.spans.iter();
         spans.map(|(time, span)| Point::new(*time, span)).collect()
     }
 }
 
-/// Spreads what a reading of the counters has moved evenly over the points since the reading before, which are
-/// those in front of it of which no bytes are known. What belongs to a time before `from` is of no point.
-fn spread(spans: &mut [(u64, Span)], width: u64, from: u64) {
+/// Spreads what happened since it was known before evenly over the points since then, which are those in front of
+/// it of which nothing is known. What belongs to a time before `from` is of no point.
+fn spread<T: Spread>(
+    spans: &mut [(u64, Span)],
+    width: u64,
+    from: u64,
+    what: fn(&mut Span) -> &mut Option<T>,
+) {
     let length = width.saturating_mul(1_000);
-    for at in 1..=spans.len() {
-        let Some(((time, read), before)) = spans.get_mut(..at).and_then(<[_]>::split_last_mut)
-        else {
+    let mut unknown = 0;
+    for at in 0..spans.len() {
+        let Some((time, span)) = spans.get_mut(at) else {
             return;
         };
-        let Some(all) = read.traffic else { continue };
-        // Readings tremble: 1,020 milliseconds are one second.
-        let points = all.millis.saturating_add(length / 2) / length;
-        let begin = time.saturating_sub(points.saturating_sub(1).saturating_mul(width));
-        let unknown = before
-            .iter()
-            .rev()
-            .take_while(|(time, span)| *time >= begin && span.traffic.is_none())
-            .count();
-        let is_cut = unknown == before.len();
-        let outside = if is_cut {
+        let Some(all) = *what(span) else {
+            unknown += 1;
+            continue;
+        };
+        // A reading may lie in the second after that in which it was seen.
+        let most = all.millis().div_ceil(length).max(1) - 1;
+        let begin = time.saturating_sub(most.saturating_mul(width));
+        let outside = if unknown == at {
+            // Readings tremble: 1,020 milliseconds are one second.
+            let points = all.millis().saturating_add(length / 2) / length;
+            let begin = time.saturating_sub(points.saturating_sub(1).saturating_mul(width));
             from.saturating_sub(begin) / width
         } else {
             0
         };
-        let shares = unknown as u64 + 1 + outside;
-        let first = before.len() - unknown;
-        let parts = before
-            .iter_mut()
-            .skip(first)
-            .map(|(_, span)| span)
-            .chain([read]);
-        for (part, span) in (outside..).zip(parts) {
-            span.traffic = Some(all.share(part, shares));
+        let covered = spans.iter().take(at).skip(at - unknown);
+        let covered = covered.filter(|(time, _)| *time >= begin).count();
+        let shares = covered as u64 + 1 + outside;
+        let parts = spans.iter_mut().take(at + 1).skip(at - covered);
+        for (part, (_, span)) in (outside..).zip(parts) {
+            *what(span) = Some(all.share(part, shares));
         }
+        unknown = 0;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::Traffic;
+    use super::super::sample::{Changes, Traffic};
     use super::*;
 
     const NOW: u64 = 1_800_000_000;
@@ -349,6 +353,55 @@ mod tests {
             None,
         ];
         assert_eq!(bytes(&points), expected);
+    }
+
+    #[test]
+    fn readings_between_the_seconds_leave_no_gap() {
+        // Every 1.4 seconds: seen in the second and the third second, in the fifth, in the sixth.
+        let mut points = Points::new(1);
+        let reading = Some((1_400, 1_400));
+        for (time, traffic) in [
+            (2, reading),
+            (3, reading),
+            (4, None),
+            (5, reading),
+            (6, reading),
+        ] {
+            points.add(time, second(traffic));
+        }
+        let points = points.done(2);
+        assert!(
+            points.iter().all(|point| point.bytes.is_some()),
+            "{points:?}"
+        );
+        let sum: u64 = points.iter().filter_map(|p| Some(p.bytes?.sum)).sum();
+        assert_eq!(sum, 4 * 1_400);
+    }
+
+    #[test]
+    fn births_while_the_table_was_not_followed_are_spread_over_that_time() {
+        let mut points = Points::new(1);
+        for (time, births) in [
+            (1, Some((1_000, 10))),
+            (2, None),
+            (3, None),
+            (4, Some((3_000, 60))),
+        ] {
+            points.add(
+                time,
+                Span::from(&Sample {
+                    changes: births.map(|(millis, births)| Changes {
+                        millis,
+                        births,
+                        deaths: 0,
+                    }),
+                    ..Sample::default()
+                }),
+            );
+        }
+        let births = points.done(1).into_iter().map(|point| point.births);
+        let births: Vec<_> = births.map(|births| births.unwrap().per_second).collect();
+        assert_eq!(births, [10.0, 20.0, 20.0, 20.0]);
     }
 
     #[test]

@@ -282,9 +282,9 @@ pub struct Point {
     unreplied: Option<f64>,
     /// Connections with translated addresses or ports, on average.
     nat: Option<f64>,
-    /// Connections that began.
+    /// Connections that began. Those of seconds in which the table was not followed are spread evenly over them.
     births: Option<Amount>,
-    /// Connections that ended.
+    /// Connections that ended, like those that began.
     deaths: Option<Amount>,
     /// Bytes of both directions; absent after the last reading of the counters.
     bytes: Option<Amount>,

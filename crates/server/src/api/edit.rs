@@ -39,7 +39,8 @@ pub struct CreateRequest {
     code: Option<u8>,
     /// Identifier of ICMP.
     id: Option<u16>,
-    /// Seconds until it is dropped if no packet comes.
+    /// Seconds until it is dropped if no packet comes; the kernel holds 2147483647 ticks of its clock at most, 24
+    /// days where it has 1000 a second, and takes more for that.
     #[schema(example = 60, minimum = 1)]
     timeout: u32,
     /// Zone.
@@ -79,7 +80,8 @@ pub struct CreateRequest {
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EditRequest {
-    /// Seconds until it is dropped if no packet comes.
+    /// Seconds until it is dropped if no packet comes; the kernel holds 2147483647 ticks of its clock at most, 24
+    /// days where it has 1000 a second, and takes more for that.
     timeout: Option<u32>,
     /// Mark.
     mark: Option<u32>,

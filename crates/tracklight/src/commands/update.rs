@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// Change all entries of the table
     #[arg(long)]
     all: bool,
-    /// New timeout in seconds
+    /// New timeout in seconds; the kernel holds 24 days or more, as its clock ticks, and shortens the rest
     #[arg(long, value_name = "SECONDS", help_heading = "What to change")]
     set_timeout: Option<u32>,
     /// New mark; with a mask only its bits
