@@ -133,6 +133,33 @@ impl<T> Places<T> {
             self.free.push(place);
         }
     }
+
+    /// Gives back what is free at the end; the lowest places are taken first from then on.
+    fn settle(&mut self) {
+        while self.values.pop_if(|value| value.is_none()).is_some() {}
+        if self.values.capacity() / 4 > self.values.len() {
+            self.values.shrink_to(self.values.len() * 2);
+        }
+        let end = self.values.len();
+        self.free.retain(|place| (*place as usize) < end);
+        settle_free(&mut self.free);
+    }
+}
+
+/// The lowest free place last, where it is taken first.
+pub(super) fn settle_free(free: &mut Vec<u32>) {
+    free.sort_unstable_by(|one, other| other.cmp(one));
+    if free.capacity() / 4 > free.len() {
+        free.shrink_to(free.len() * 2);
+    }
+}
+
+impl Beside {
+    /// Gives back what a flood has left.
+    pub(super) fn settle(&mut self) {
+        self.v6.settle();
+        self.rare.settle();
+    }
 }
 
 /// What makes two entries the same place in the table: original tuple, and the zone that it is in.

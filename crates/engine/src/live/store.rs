@@ -7,7 +7,7 @@ use std::time::Instant;
 use ctnetlink::{Entry, Status};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::packed::{Beside, Name, Packed};
+use super::packed::{Beside, Name, Packed, settle_free};
 use super::{Moved, Rates, Row, told};
 
 /// Connections that stand side by side in memory; a table grows by so many.
@@ -29,7 +29,10 @@ pub(super) struct Now {
 
 /// All known connections.
 pub(super) struct Store {
+    /// Those without any connection hold no memory.
     chunks: Vec<Vec<Packed>>,
+    /// The chunk that is filled when no place is free.
+    filling: usize,
     free: Vec<u32>,
     /// Places by names.
     index: HashTable<u32>,
@@ -74,6 +77,7 @@ impl Store {
     pub(super) fn new() -> Self {
         Self {
             chunks: Vec::new(),
+            filling: 0,
             free: Vec::new(),
             index: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
@@ -121,6 +125,31 @@ impl Store {
                 self.deaths += 1;
             }
         }
+        self.settle();
+    }
+
+    /// Gives back what a flood has left: chunks that are empty, and long lists of free places. The lowest places
+    /// are taken first from then on, so that the highest chunks empty.
+    fn settle(&mut self) {
+        for chunk in &mut self.chunks {
+            if !chunk.iter().any(Packed::is_alive) {
+                *chunk = Vec::new();
+            }
+        }
+        while self.chunks.pop_if(|chunk| chunk.is_empty()).is_some() {}
+        let chunks = &self.chunks;
+        self.free.retain(|place| {
+            let chunk = chunks.get(*place as usize / CHUNK);
+            chunk.is_some_and(|chunk| (*place as usize % CHUNK) < chunk.len())
+        });
+        settle_free(&mut self.free);
+        let (beside, hasher) = (&self.beside, &self.hasher);
+        if self.index.capacity() / 8 > self.index.len() {
+            self.index.shrink_to(self.index.len() * 2, |place| {
+                hash_of(chunks, *place, beside, hasher)
+            });
+        }
+        self.beside.settle();
     }
 
     /// An entry as a reading brought it. What an event has told of it since the reading began stays: it may be
@@ -386,23 +415,30 @@ impl Store {
                 }
                 place
             }
-            None => {
-                if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
-                    self.chunks.push(Vec::with_capacity(CHUNK));
-                }
-                let place = self.places();
-                if let Some(chunk) = self.chunks.last_mut() {
-                    chunk.push(packed);
-                }
-                place
-            }
+            None => self.push(packed),
         };
         let (chunks, beside, hasher) = (&self.chunks, &self.beside, &self.hasher);
-        self.index.insert_unique(hash, place, |place| {
-            let chunk = chunks.get(*place as usize / CHUNK);
-            let packed = chunk.and_then(|chunk| chunk.get(*place as usize % CHUNK));
-            packed.map_or(0, |packed| hasher.hash_one(packed.name(beside)))
-        });
+        self.index
+            .insert_unique(hash, place, |place| hash_of(chunks, *place, beside, hasher));
+    }
+
+    /// A connection at the end of a chunk that has room. Gives its place.
+    fn push(&mut self, packed: Packed) -> u32 {
+        let has_room = |chunk: &Vec<Packed>| chunk.len() < CHUNK;
+        if !self.chunks.get(self.filling).is_some_and(has_room) {
+            let found = self.chunks.iter().position(has_room);
+            self.filling = found.unwrap_or(self.chunks.len());
+            if found.is_none() {
+                self.chunks.push(Vec::new());
+            }
+        }
+        let mut place = self.filling * CHUNK;
+        if let Some(chunk) = self.chunks.get_mut(self.filling) {
+            chunk.reserve_exact(CHUNK - chunk.len());
+            place += chunk.len();
+            chunk.push(packed);
+        }
+        place as u32
     }
 
     /// Another connection, or more of the same, at a place whose name stays.
@@ -430,6 +466,17 @@ impl Store {
         }
         self.free.push(place);
     }
+}
+
+fn hash_of(
+    chunks: &[Vec<Packed>],
+    place: u32,
+    beside: &Beside,
+    hasher: &DefaultHashBuilder,
+) -> u64 {
+    let chunk = chunks.get(place as usize / CHUNK);
+    let packed = chunk.and_then(|chunk| chunk.get(place as usize % CHUNK));
+    packed.map_or(0, |packed| hasher.hash_one(packed.name(beside)))
 }
 
 fn slot(chunks: &mut [Vec<Packed>], place: u32) -> Option<&mut Packed> {

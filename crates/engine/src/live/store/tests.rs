@@ -268,3 +268,44 @@ fn what_no_event_has_told_of_is_counted_until_one_does() {
     store.born(&entry(3, 10), at(1_100));
     assert_eq!(store.counts.unheard, 0);
 }
+
+#[test]
+fn what_a_flood_took_is_given_back_and_what_stays_is_found() {
+    let mut store = Store::new();
+    let flood: Vec<_> = (0..5 * CHUNK as u32).map(numbered).collect();
+    read_all(&mut store, &flood, 1_000);
+    assert_eq!(held(&store), 5);
+    // One stays in the last chunk, and one in the second.
+    let stay = [numbered(CHUNK as u32 + 7), numbered(5 * CHUNK as u32 - 1)];
+    read_all(&mut store, &stay, 2_000);
+    assert_eq!(held(&store), 2);
+    assert!(store.free.len() < 2 * CHUNK && store.free.capacity() <= 8 * CHUNK);
+    assert!(store.index.capacity() < CHUNK);
+    for entry in &stay {
+        assert_eq!(known(&store, entry, 2_000).id, entry.id);
+    }
+    // What comes takes the lowest places: nothing is begun while those are free.
+    let more: Vec<_> = (0..2 * CHUNK as u32).map(numbered).collect();
+    read_all(&mut store, &more, 3_000);
+    for entry in more.iter().step_by(997) {
+        assert_eq!(known(&store, entry, 3_000).id, entry.id);
+    }
+    assert_eq!(store.counts.connections, 2 * CHUNK as u64);
+    assert!(held(&store) <= 3);
+    read_all(&mut store, &[], 4_000);
+    assert_eq!((held(&store), store.free.len()), (0, 0));
+}
+
+/// One of as many as are wanted.
+fn numbered(number: u32) -> Entry {
+    let mut entry = whole(number as u16, number + 1, 0);
+    entry.orig.dst = Ipv4Addr::from(0xc633_6400 + (number >> 16)).into();
+    entry.reply.src = entry.orig.dst;
+    entry
+}
+
+/// Chunks that hold memory.
+fn held(store: &Store) -> usize {
+    let has_memory = |chunk: &&Vec<Packed>| chunk.capacity() > 0;
+    store.chunks.iter().filter(has_memory).count()
+}
