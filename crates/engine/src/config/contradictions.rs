@@ -74,6 +74,17 @@ fn of_server(server: &Server) -> Option<Wrong> {
         setting,
         message: message.to_owned(),
     };
+    let is_host = |name: &&String| {
+        let mut bytes = name.bytes();
+        !name.is_empty()
+            && bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+    };
+    if let Some(name) = server.names.iter().find(|name| !is_host(name)) {
+        let message = format!(
+            "{name:?} in names is no host's name: write such as \"gateway.lan\", without http:// and port"
+        );
+        return Some(wrong("names", &message));
+    }
     match (&server.tls_certificate, &server.tls_key) {
         (Some(_), None) => Some(wrong(
             "tls-certificate",
@@ -114,6 +125,11 @@ mod tests {
     #[test]
     fn what_cannot_hold_is_told_with_its_line() {
         let mistakes = [
+            (
+                "[server]\nnames = [\"gw.lan\", \"http://gw.lan\"]",
+                "f, line 2: \"http://gw.lan\" in names is no host's name: write such as \"gateway.lan\", without \
+                 http:// and port",
+            ),
             (
                 "[live]\n\ncpu-percent = 0",
                 "f, line 3: cpu-percent = 0 is not between 0.1 and 100",

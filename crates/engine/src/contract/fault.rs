@@ -22,7 +22,7 @@ pub enum Kind {
     Conflict,
     /// Some of it was done and some was refused.
     Incomplete,
-    /// The configuration cannot be used.
+    /// The configuration, or what it names, cannot be used.
     ConfigurationError,
     /// The kernel refused, or its answer could not be read.
     KernelError,
@@ -84,7 +84,7 @@ impl Kind {
             "busy" | "exists" | "table-full" => Self::Conflict,
             "unsupported" => Self::Unsupported,
             "no-statistics" => Self::NoStatistics,
-            "configuration" | "no-namespace" => Self::ConfigurationError,
+            "configuration" | "no-namespace" | "audit-failed" => Self::ConfigurationError,
             _ => Self::KernelError,
         }
     }
