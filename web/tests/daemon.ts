@@ -166,7 +166,7 @@ export class Daemon {
     }
     await page.goto(`${this.url}/signin`);
     await page.getByLabel("Token").fill(this.token(name, role));
-    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("button", { name: /^(Sign in|Accedi)$/ }).click();
     await page.waitForURL((url) => url.pathname === "/");
     return page;
   }

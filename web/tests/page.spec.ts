@@ -3,7 +3,7 @@ import AxeBuilder from "@axe-core/playwright";
 import type { Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { TABS } from "../src/lib/tabs";
-import { Daemon, problems } from "./daemon";
+import { Daemon, problems, until } from "./daemon";
 
 /** Axe reads every element of every row: on a busy machine that takes its time. */
 const AXE = 300_000;
@@ -97,6 +97,8 @@ test("languages change at once, and are remembered", async () => {
 
 test("the browser's language is the first", async () => {
   const page = await daemon.signedIn("nativa", "viewer", { locale: "it-IT" });
+  const before = await (await page.context().newPage()).goto(`${daemon.url}/signin`);
+  expect(await before?.text()).toContain("<button>Accedi</button>");
   await tab(page, "Eventi").waitFor();
   expect(problems(page)).toEqual([]);
 });
@@ -254,11 +256,17 @@ test("the first load is small, and nothing is asked of other origins", async () 
 
 // The last one: sessions may not live through a restart.
 test("a daemon that is gone is told, and the page comes back by itself", async () => {
-  const page = await daemon.signedIn("waits", "viewer");
-  await tab(page, "Health").click();
+  const page = await daemon.signedIn("waits", "operator");
   await page.locator("[data-fact=connections] strong").getByText(/^\d/).waitFor();
+  const deleteAll = page.getByRole("button", { name: "Delete all that match" });
+  await until(() => deleteAll.isEnabled());
   await daemon.gone();
   await page.getByText("The daemon does not answer").waitFor();
+  // What was known is not passed off for the present.
+  await page.locator("[data-fact=health]").getByText("not known").waitFor();
+  expect(await deleteAll.isDisabled()).toBe(true);
+  expect(await deleteAll.getAttribute("title")).toMatch(/cannot be asked now/);
+  await tab(page, "Health").click();
   await daemon.back();
   await page.getByText("The daemon does not answer").waitFor({ state: "detached" });
   const live = page.locator("[data-fact=connections] strong").getByText(/^\d/);

@@ -141,12 +141,16 @@ test("every doubt about the numbers has a mark, its words, and the command that 
     await page.locator(`[data-mark=${mark}]`).click();
     expect(await page.locator(`[data-more=${mark}]`).innerText()).toMatch(text);
   }
+  await page.keyboard.press("Escape");
+  await page.locator("[data-more]").waitFor({ state: "detached" });
+  await page.locator("[data-mark=lost]").click();
   await page.locator("[data-more]").getByRole("button", { name: "See all findings" }).click();
   expect(inAddress("tab")).toBe("health");
   await page.context().close();
   await signedIn();
   await trusting({ unheard: 0 });
   await page.locator("[data-fact=connections] strong").getByText(/^\d/).waitFor();
+  await page.getByText("nothing is missing").waitFor();
   expect(await page.locator("[data-mark]").count()).toBe(0);
   expect(problems(page)).toEqual([]);
 });
@@ -294,7 +298,7 @@ test("the keys that ? lists are those of the tab that is open", async () => {
   };
   await rows().first().waitFor();
   const connections = await listed();
-  expect(connections).toEqual(expect.arrayContaining(["?", "1", "j", "k", "x", "/"]));
+  expect(connections).toEqual(expect.arrayContaining(["?", "1", "j", "k", "x", "/", "pgdn", "home", "→", "+", "−", "shift ↓"]));
   await page.keyboard.press("3");
   await page.locator("section.events").waitFor();
   const events = await listed();

@@ -157,6 +157,49 @@ test("below the top rows keep their places while they change, and lead back up",
   expect(problems(page)).toEqual([]);
 });
 
+test("rows keep their places while the pointer moves over them, and are put in order again afterwards", async () => {
+  await open("?sort=age&reverse=1");
+  await until(async () => (await names()).length > 10);
+  await at(3).hover();
+  const before = await names();
+  const sums = new Set<string>();
+  // New connections come first in this order, and would push all others down.
+  await until(async () => {
+    await page.mouse.move(400 + sums.size, (await at(3).boundingBox())?.y ?? 0);
+    sums.add(await page.locator("[data-totals] strong").innerText());
+    return sums.size > 4;
+  });
+  expect(await names()).toEqual(before);
+  await head("Age").hover();
+  await until(async () => (await names())[0] !== before[0]);
+  expect(problems(page)).toEqual([]);
+});
+
+test("nothing moves about while numbers change", async () => {
+  await open("?sort=rate");
+  await page.evaluate(() => document.fonts.ready);
+  await until(async () => (await page.locator("[data-mark], .marks .whole").count()) > 0);
+  // What rows hold changes with their connections; they themselves are where they are drawn.
+  const moved = await page.evaluateHandle(() => {
+    const moved: string[] = [];
+    const observer = new PerformanceObserver((list) => {
+      const shifts = list.getEntries() as (PerformanceEntry & { sources?: { node: Node | null }[] })[];
+      for (const { node } of shifts.flatMap(({ sources }) => sources ?? [])) {
+        const at = node instanceof Element ? node : node?.parentElement;
+        if (at?.isConnected === true && at.closest(".table-rows") === null) moved.push(at.outerHTML.slice(0, 120));
+      }
+    });
+    observer.observe({ type: "layout-shift" });
+    return moved;
+  });
+  const sums = new Set<string>();
+  await until(async () => {
+    sums.add(await page.locator("[data-totals]").innerText());
+    return sums.size > 10;
+  });
+  expect(await moved.jsonValue()).toEqual([]);
+});
+
 test("all rows can be reached by scrolling", async () => {
   await open("?sort=source");
   await scroll(300);

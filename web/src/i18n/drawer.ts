@@ -158,6 +158,7 @@ export const drawer = {
   "drawer.note.fixed": { en: "Its timeout was set by hand and stays.", it: "La scadenza è stata impostata a mano e resta." },
   "help.title": { en: "Keys and queries", it: "Tasti e ricerche" },
   "help.keys": { en: "Keys", it: "Tasti" },
+  "help.keys.table": { en: "In the table (j, k, Tab or a click lead there)", it: "Nella tabella (ci si arriva con j, k, Tab o un clic)" },
   "help.keys.more": { en: "Tab moves on, Enter or the space bar presses. While you type, keys are letters.", it: "Tab passa oltre, Invio o la barra spaziatrice premono. Mentre scrivi, i tasti sono lettere." },
   "help.close": { en: "Close what is open", it: "Chiudi ciò che è aperto" },
   "help.space": { en: "Space", it: "Spazio" },

@@ -3,11 +3,13 @@ import { untrack } from "svelte";
 import type { Text } from "../i18n/index.svelte";
 
 export interface Key {
-  /** As `KeyboardEvent.key` says it, such as "/", " ", "Escape", "j". */
+  /** As `KeyboardEvent.key` says it, such as "/", " ", "Escape", "j", "Shift+ArrowDown". */
   key: string;
   /** What it does, for the list of keys. */
   text: Text;
   run: () => void;
+  /** The element that must have the focus, where there is one. */
+  within?: HTMLElement;
 }
 
 let all: readonly Key[] = [];
@@ -47,7 +49,9 @@ addEventListener("keydown", (event) => {
   if (isTyping(event) && event.key !== "Escape") return;
   // A button that has the focus answers to the space bar itself, a link to Enter.
   if ((event.key === " " || event.key === "Enter") && isPressed(event.target)) return;
-  const found = all.findLast((key) => key.key === event.key);
+  // Shift is part of a letter, and is told of other keys.
+  const pressed = event.shiftKey && event.key.length > 1 ? `Shift+${event.key}` : event.key;
+  const found = all.findLast(({ key, within }) => key === pressed && (within === undefined || within === event.target));
   if (found === undefined) return;
   event.preventDefault();
   found.run();

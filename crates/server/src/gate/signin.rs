@@ -53,17 +53,19 @@ async fn with_short_body(request: Request, next: Next) -> Response {
         header::ORIGIN,
         header::COOKIE,
         header::CONTENT_TYPE,
+        header::ACCEPT_LANGUAGE,
     ] {
         if let Some(value) = parts.headers.get(&name) {
             kept.insert(name, value.clone());
         }
     }
     parts.headers = kept;
+    let words = Words::of(&parts.headers);
     match memory::read(holder.as_ref(), length, body, BODY).await {
         Ok(body) => next.run(Request::from_parts(parts, body.into())).await,
         Err(fault) if parts.uri.path() == "/signin" => {
-            let words = format!("This could not be read: {}.", fault.body().message);
-            (fault.status(), Html(form("", "", &words))).into_response()
+            let said = format!("{}: {}.", words.unreadable, fault.body().message);
+            (fault.status(), Html(words.form("", "", &said))).into_response()
         }
         Err(fault) => fault.into_response(),
     }
@@ -121,12 +123,12 @@ fn next(sent: &str) -> &str {
 
 /// The page that a link opens. It signs nobody in by itself: mail programs and browsers look at
 /// links before anybody does, and a code is good once.
-async fn page(sent: Result<Query<Sent>, QueryRejection>) -> Html<String> {
+async fn page(headers: HeaderMap, sent: Result<Query<Sent>, QueryRejection>) -> Html<String> {
     let Sent { answer, next } = sent.map(|Query(sent)| sent).unwrap_or_default();
     let is_code = answer.code.len() <= LONGEST_CODE
         && answer.code.bytes().all(|byte| byte.is_ascii_hexdigit());
     let code = if is_code { answer.code } else { String::new() };
-    Html(form(&code, &next, ""))
+    Html(Words::of(&headers).form(&code, &next, ""))
 }
 
 /// The form's answer: a session, and on to the page.
@@ -136,11 +138,12 @@ async fn sign_in(
     headers: HeaderMap,
     sent: Result<Form<Sent>, FormRejection>,
 ) -> Response {
+    let words = Words::of(&headers);
     let Form(Sent { answer, next: view }) = match sent {
         Ok(sent) => sent,
         Err(rejection) => {
-            let words = "This is no form of this page.";
-            return (rejection.status(), Html(form("", "", words))).into_response();
+            let page = words.form("", "", words.no_form);
+            return (rejection.status(), Html(page)).into_response();
         }
     };
     match begin(&gate, &peer, &headers, &answer) {
@@ -150,22 +153,14 @@ async fn sign_in(
             response
         }
         Err(Refused::Wrong) => {
-            let words =
-                "This link or token does not hold (any more). A new link: tracklight token link.";
-            (StatusCode::UNAUTHORIZED, Html(form("", &view, words))).into_response()
+            let page = words.form("", &view, words.wrong);
+            (StatusCode::UNAUTHORIZED, Html(page)).into_response()
         }
         Err(Refused::TooOften(seconds)) => {
-            let words = format!(
-                "This link or token does not hold, and too many came that do not. Wait {seconds} \
-                 seconds."
-            );
+            let said = words.too_often.replace("{seconds}", &seconds.to_string());
             let head = [(header::RETRY_AFTER, seconds.to_string())];
-            (
-                StatusCode::TOO_MANY_REQUESTS,
-                head,
-                Html(form("", &view, &words)),
-            )
-                .into_response()
+            let page = words.form("", &view, &said);
+            (StatusCode::TOO_MANY_REQUESTS, head, Html(page)).into_response()
         }
         Err(refused) => refused.into_response(),
     }
@@ -277,30 +272,88 @@ async fn sign_out(
     response
 }
 
-/// `code` is hexadecimal, `words` are ours: nothing of them has to be escaped.
-fn form(code: &str, view: &str, words: &str) -> String {
-    let view = next(view).replace('&', "&amp;");
-    let field = if code.is_empty() {
-        "<label>Token <input type=\"password\" name=\"token\" autocomplete=\"current-password\" \
-         autofocus required></label>"
-            .to_owned()
-    } else {
-        format!("<input type=\"hidden\" name=\"code\" value=\"{code}\">")
-    };
-    let hint = if code.is_empty() {
-        "<p><small>No token at hand? On the gateway, <code>tracklight token link</code> prints a link that signs you in.</small></p>"
-    } else {
-        ""
-    };
-    format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><link rel=\"icon\" href=\"data:,\"><title>Tracklight: sign in</title>\
-         <style>:root{{color-scheme:light dark;background:light-dark(#f5f7fa,#0d1420);color:light-dark(#16202e,#e6edf6)}}\
-         body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:26rem;margin:15vh auto;padding:0 1rem}}\
-         input,button{{font:inherit;padding:.4rem .8rem;border:1px solid light-dark(#d5dce6,#2a3850);border-radius:6px}}\
-         input{{width:100%;box-sizing:border-box;margin:.3rem 0 1rem;background:light-dark(#fff,#141d2c)}}\
-         button{{background:light-dark(#0a5fb4,#6cb6ff);color:light-dark(#fff,#06121f);cursor:pointer}}</style></head><body><h1>Tracklight</h1><p>{words}</p>\
-         <form method=\"post\" action=\"/signin\">{field}<input type=\"hidden\" name=\"next\" value=\"{view}\">\
-         <button>Sign in</button></form>{hint}</body></html>\n"
-    )
+/// The page's words, in the languages that the page behind it has.
+struct Words {
+    language: &'static str,
+    sign_in: &'static str,
+    token: &'static str,
+    hint: &'static str,
+    wrong: &'static str,
+    too_often: &'static str,
+    no_form: &'static str,
+    unreadable: &'static str,
+}
+
+const ENGLISH: Words = Words {
+    language: "en",
+    sign_in: "Sign in",
+    token: "Token",
+    hint: "No token at hand? On the gateway, <code>tracklight token link</code> prints a link that signs you in.",
+    wrong: "This link or token does not hold (any more). A new link: tracklight token link.",
+    too_often: "This link or token does not hold, and too many came that do not. Wait {seconds} seconds.",
+    no_form: "This is no form of this page.",
+    unreadable: "This could not be read",
+};
+
+const ITALIAN: Words = Words {
+    language: "it",
+    sign_in: "Accedi",
+    token: "Token",
+    hint: "Nessun token a portata di mano? Sul gateway, <code>tracklight token link</code> stampa un link per accedere.",
+    wrong: "Questo link o token non è (più) valido. Un nuovo link: tracklight token link.",
+    too_often: "Questo link o token non è valido, e ne sono arrivati troppi non validi. Attendi {seconds} secondi.",
+    no_form: "Questo non è un modulo di questa pagina.",
+    unreadable: "Non è stato possibile leggere la richiesta",
+};
+
+impl Words {
+    /// The first language of the browser's that the page has.
+    fn of(headers: &HeaderMap) -> &'static Self {
+        let wanted = headers.get(header::ACCEPT_LANGUAGE);
+        let wanted = wanted.and_then(|wanted| wanted.to_str().ok());
+        let mut wanted = wanted.unwrap_or_default().split(',').map(str::trim);
+        let found = wanted.find_map(|one| match one.get(..2)?.to_ascii_lowercase().as_str() {
+            "it" => Some(&ITALIAN),
+            "en" => Some(&ENGLISH),
+            _ => None,
+        });
+        found.unwrap_or(&ENGLISH)
+    }
+
+    /// `code` is hexadecimal, `said` is ours: nothing of them has to be escaped.
+    fn form(&self, code: &str, view: &str, said: &str) -> String {
+        let Self {
+            language,
+            sign_in,
+            token,
+            hint,
+            ..
+        } = self;
+        let view = next(view).replace('&', "&amp;");
+        let (field, hint) = if code.is_empty() {
+            (
+                format!(
+                    "<label>{token} <input type=\"password\" name=\"token\" autocomplete=\"current-password\" \
+                     autofocus required></label>"
+                ),
+                format!("<p><small>{hint}</small></p>"),
+            )
+        } else {
+            (
+                format!("<input type=\"hidden\" name=\"code\" value=\"{code}\">"),
+                String::new(),
+            )
+        };
+        format!(
+            "<!doctype html>\n<html lang=\"{language}\"><head><meta charset=\"utf-8\">\
+             <meta name=\"viewport\" content=\"width=device-width\"><link rel=\"icon\" href=\"data:,\"><title>Tracklight: {sign_in}</title>\
+             <style>:root{{color-scheme:light dark;background:light-dark(#f5f7fa,#0d1420);color:light-dark(#16202e,#e6edf6)}}\
+             body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:26rem;margin:15vh auto;padding:0 1rem}}\
+             input,button{{font:inherit;padding:.4rem .8rem;border:1px solid light-dark(#d5dce6,#2a3850);border-radius:6px}}\
+             input{{width:100%;box-sizing:border-box;margin:.3rem 0 1rem;background:light-dark(#fff,#141d2c)}}\
+             button{{background:light-dark(#0a5fb4,#6cb6ff);color:light-dark(#fff,#06121f);cursor:pointer}}</style></head><body><h1>Tracklight</h1><p>{said}</p>\
+             <form method=\"post\" action=\"/signin\">{field}<input type=\"hidden\" name=\"next\" value=\"{view}\">\
+             <button>{sign_in}</button></form>{hint}</body></html>\n"
+        )
+    }
 }

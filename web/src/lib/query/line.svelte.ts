@@ -85,7 +85,8 @@ class Line {
     try {
       const checked = await call(api.POST("/api/v1/query/check", { body: { query: text } }));
       if (asked !== this.#asked) return false;
-      this.warnings = checked.explanation?.warnings ?? [];
+      // What would help the kernel to filter is of no use here: the live table is searched.
+      this.warnings = (checked.explanation?.warnings ?? []).filter((warning) => warning.code !== "no-protocol");
       this.wrong = checked.error === undefined ? undefined : placed(text, checked.error);
       return checked.ok;
     } catch {

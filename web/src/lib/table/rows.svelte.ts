@@ -17,6 +17,8 @@ const KEEP = 120_000;
 const GLANCE = 60;
 /** How long a row that has ended is shown, in milliseconds. */
 const FAREWELL = 1200;
+/** How long rows keep their places after the pointer moved over them, in milliseconds. */
+const POINTED = 3000;
 
 export interface Shown {
   row: Connection;
@@ -52,6 +54,8 @@ class Rows {
   #holding: AbortController | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #farewell: ReturnType<typeof setTimeout> | undefined;
+  /** Runs while rows keep their places for the pointer. */
+  #pointed: ReturnType<typeof setTimeout> | undefined;
   #heldNames = new Set<string>();
   #heldSince = 0;
   #looking: ReturnType<typeof setTimeout> | undefined;
@@ -76,6 +80,17 @@ class Rows {
     if (live.frozen) live.freeze(false);
     this.release();
     clearTimeout(this.#farewell);
+    clearTimeout(this.#pointed);
+    this.#pointed = undefined;
+  }
+
+  /** The pointer moves over the rows: they keep their places for a while, so that a click meets what it aims at. */
+  point(): void {
+    clearTimeout(this.#pointed);
+    this.#pointed = setTimeout(() => {
+      this.#pointed = undefined;
+      this.follow();
+    }, POINTED);
   }
 
   /** Compares the clocks; less than a second is the way and not a difference. */
@@ -125,6 +140,7 @@ class Rows {
   follow(): void {
     const { rows, fresh, ended } = live;
     untrack(() => {
+      const isOther = this.isStale;
       if (rows !== this.#stale) this.isStale = false;
       if (this.isHeld || live.frozen) {
         this.#countAbove(rows);
@@ -132,7 +148,8 @@ class Rows {
       }
       const isWhole = (live.totals?.connections ?? 0) <= rows.length;
       const born = new Set([...fresh].filter((name) => isWhole || this.#isYoung(rows, name)));
-      this.#shown = follow(this.#shown, rows, born, ended, isWhole);
+      const next = this.#pointed !== undefined && !isOther ? keep : follow;
+      this.#shown = next(this.#shown, rows, born, ended, isWhole);
       for (const row of rows) this.since(row);
       this.version += 1;
       clearTimeout(this.#farewell);
@@ -148,6 +165,8 @@ class Rows {
   }
 
   #forget(): void {
+    // The others would move up.
+    if (this.#pointed !== undefined) return;
     const stay = this.#shown.filter((shown) => shown.change === "" || shown.change === "new");
     this.#shown = stay.map(({ row }) => ({ row, change: "" }));
     this.version += 1;
@@ -273,10 +292,37 @@ export function follow(
   const leaving = new Set(ended.map((row) => row.name));
   before.forEach((old, place) => {
     if (!leaving.has(old.row.name) || place > WINDOW / 2) return;
-    const isOver = isWhole || (old.row.status?.includes("DYING") ?? false);
-    shown.splice(Math.min(place, shown.length), 0, { row: old.row, change: isOver ? "ended" : "left" });
+    const change = isOver(old.row, leaving, isWhole) ? "ended" : "left";
+    shown.splice(Math.min(place, shown.length), 0, { row: old.row, change });
   });
   return shown;
 }
+
+/** The next rows, each at the place where it was; those that came meanwhile are below them. */
+export function keep(
+  before: readonly Shown[],
+  rows: readonly Connection[],
+  fresh: ReadonlySet<string>,
+  ended: readonly Connection[],
+  isWhole: boolean,
+): Shown[] {
+  const left = new Map(rows.map((row) => [row.name, row]));
+  const over = new Set(ended.map((row) => row.name));
+  const kept = before.map((old): Shown => {
+    const row = left.get(old.row.name);
+    if (row !== undefined) {
+      left.delete(row.name);
+      return { row, change: "" };
+    }
+    if (old.change === "ended" || old.change === "left") return old;
+    return { row: old.row, change: isOver(old.row, over, isWhole) ? "ended" : "left" };
+  });
+  const more = [...left.values()].map((row): Shown => ({ row, change: fresh.has(row.name) ? "new" : "" }));
+  return [...kept, ...more];
+}
+
+/** Whether a row that is not in the live window any more has ended, and did not only move down out of it. */
+const isOver = (row: Connection, ended: ReadonlySet<string>, isWhole: boolean): boolean =>
+  isWhole || (ended.has(row.name) && (row.status?.includes("DYING") ?? false));
 
 export const table = new Rows();
