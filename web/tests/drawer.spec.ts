@@ -125,7 +125,7 @@ test("when it ends, that is told, and the last that was known stays", async () =
   await opened(page, row);
   await daemon.ask(daemon.operator, "DELETE", `/connections/${row.name}`);
   // The time is told by the event; a look may be quicker, and knows only that it is gone.
-  await page.getByText(/This connection (ended at \d|has ended)/).waitFor();
+  await page.getByText(/This connection ended (at|soon after) \d/).waitFor();
   expect(await text(page, "[data-fact=orig]")).toContain(row.orig.src);
   expect(await page.getByRole("button", { name: "Delete …" }).isDisabled()).toBe(true);
   // Where the look was quicker than the event, the browser notes the answer 404.

@@ -8,7 +8,7 @@ export const drawer = {
   "drawer.key.close": { en: "Close the connection's panel", it: "Chiudi il pannello della connessione" },
   "drawer.loading": { en: "Looking at this connection", it: "Lettura della connessione" },
   "drawer.copy.failed": { en: "The browser did not let it be copied", it: "Il browser non ha permesso di copiare" },
-  "drawer.ended": { en: "This connection has ended.", it: "Questa connessione è terminata." },
+  "drawer.ended": { en: "This connection ended soon after {time}.", it: "Questa connessione è terminata poco dopo le {time}." },
   "drawer.ended.at": { en: "This connection ended at {time}.", it: "Questa connessione è terminata alle {time}." },
   "drawer.ended.more": { en: "What you see is the last that was known.", it: "Quello che vedi è l'ultimo stato noto." },
   "drawer.never": {
@@ -141,7 +141,7 @@ export const drawer = {
   "drawer.change.done": { en: "Changed", it: "Modificata" },
   "drawer.change.wrong": { en: "A number from 0 to 4294967295, such as 26 or 0x1a", it: "Un numero da 0 a 4294967295, per esempio 26 o 0x1a" },
   "drawer.actions": { en: "Actions", it: "Azioni" },
-  "drawer.copy.query": { en: "Copy as query", it: "Copia come ricerca" },
+  "drawer.copy.query": { en: "Copy as query", it: "Copia come interrogazione" },
   "drawer.copy.list": { en: "Copy conntrack -L", it: "Copia conntrack -L" },
   "drawer.copy.delete": { en: "Copy conntrack -D", it: "Copia conntrack -D" },
   "drawer.copy.json": { en: "Copy as JSON", it: "Copia come JSON" },

@@ -22,7 +22,10 @@ export class Watched {
   known = $state.raw<Known | undefined>();
   /** It is not in the table any more, or never was where nothing is known. */
   isEnded = $state(false);
+  /** When it ended, where an event told so. */
   endedNs = $state<number | undefined>();
+  /** When it was seen last. */
+  seenNs = $state(0);
   samples = $state.raw<readonly Sample[]>([]);
   seen = $state.raw<readonly Seen[]>([]);
   readonly #name: string;
@@ -52,7 +55,8 @@ export class Watched {
   /** What a change answers is newer than the last look. */
   take(known: Known): void {
     const row = known.connection;
-    this.#see("poll", Date.now() * 1e6, row);
+    this.seenNs = Date.now() * 1e6;
+    this.#see("poll", this.seenNs, row);
     this.#sample(row);
     this.known = known;
     this.#listen(row);
