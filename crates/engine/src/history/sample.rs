@@ -104,7 +104,7 @@ pub struct Changes {
 }
 
 /// Bytes and packets of a while. Between two readings of the counters nobody knows how fast they rose, so
-/// whoever makes points of samples spreads them evenly over [`millis`](Self::millis).
+/// whoever makes points of samples spreads them evenly over [`millis`](field@Self::millis).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// How long the while is, in milliseconds, never 0: from one reading of the counters to the next,
