@@ -4,6 +4,7 @@ pub(crate) mod api;
 pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod conntrack;
 pub(crate) mod count;
 pub(crate) mod create;
 pub(crate) mod delete;
@@ -58,6 +59,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome, Failure> {
         Command::Config(args) => config::run(args, global),
         Command::Audit(args) => audit::run(args, global),
         Command::Api(args) => Ok(Outcome::Status(api::run(args, global))),
+        Command::Conntrack(args) => conntrack::run(args, global),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     }

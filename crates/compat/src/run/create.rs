@@ -1,0 +1,220 @@
+//! `-I` and `-A`.
+
+use std::net::IpAddr;
+
+use ctnetlink::{
+    Change, DccpInfo, DccpState, Entry, Family, L4 as Fields, NatRange, NewEntry, ProtoInfo,
+    Protocol, SctpInfo, SctpState, Status, TcpInfo, TcpState, Tuple, Zone, ZoneDirection,
+};
+
+use super::Session;
+use crate::exit::Fault;
+use crate::l4::Pair;
+use crate::options::Verb;
+use crate::parse::Line;
+use crate::template::{Addresses, NatTo, Template};
+
+/// Makes one connection, or with `-A` changes the one that is there.
+pub(super) fn create(session: &mut Session, line: &Line) -> Result<(), Fault> {
+    let change = change(line)?;
+    let mut outcome = Ok(());
+    session
+        .client()?
+        .apply([change], |_, result| outcome = result)?;
+    Ok(outcome?)
+}
+
+/// What a line asks of the kernel.
+pub(super) fn change(line: &Line) -> Result<Change, Fault> {
+    let new = Box::new(new_entry(&line.template)?);
+    Ok(if line.verb == Verb::Add {
+        Change::Put(new)
+    } else {
+        Change::Create(new)
+    })
+}
+
+/// What the kernel says to half a tuple.
+pub(super) fn invalid() -> Fault {
+    Fault::Failed("Operation failed: invalid parameters".to_owned())
+}
+
+fn new_entry(template: &Template) -> Result<NewEntry, Fault> {
+    let (orig, reply) = tuples(template)?;
+    let protocol = orig.protocol;
+    let is_v6 = orig.family() == Family::Ipv6;
+    if protocol == Protocol::ICMP && is_v6 || protocol == Protocol::ICMPV6 && !is_v6 {
+        return Err(invalid());
+    }
+    let mut new = NewEntry::new(orig, template.timeout.unwrap_or(0));
+    new.reply = reply;
+    new.zone = zone(template)?;
+    // CONFIRMED says that a status was given, even if no bit was.
+    new.status = template
+        .status
+        .map_or(Status::empty(), |status| status | Status::CONFIRMED);
+    if template
+        .status
+        .is_some_and(|status| status.contains(Status::EXPECTED))
+    {
+        return Err(Fault::Failed(
+            "Operation failed: Device or resource busy".to_owned(),
+        ));
+    }
+    new.mark = template.mark.map(|mark| mark.value);
+    new.labels = template.labels_added;
+    new.protoinfo = protoinfo(template, protocol);
+    new.nat_src = range(template.source_nat);
+    new.nat_dst = range(template.destination_nat);
+    Ok(new)
+}
+
+/// Both tuples: one that is not said at all is the other's mirror image.
+fn tuples(template: &Template) -> Result<(Tuple, Tuple), Fault> {
+    if template.reply.is_none() {
+        let orig = orig(template)?;
+        return Ok((orig, orig.mirror()));
+    }
+    if template.orig.is_none() {
+        let values = &template.values;
+        let ports = if values.reply == Pair::default() {
+            Pair {
+                src: values.orig.dst,
+                dst: values.orig.src,
+            }
+        } else {
+            values.reply
+        };
+        let reply = tuple(template, template.reply, ports)?;
+        let orig = reply.mirror();
+        // ICMP's fields are those of the original direction, wherever the addresses stand.
+        if let Fields::Icmp { .. } = reply.l4 {
+            let orig = Tuple {
+                l4: reply.l4,
+                ..orig
+            };
+            return Ok((orig, orig.mirror()));
+        }
+        return Ok((orig, reply));
+    }
+    let orig = orig(template)?;
+    let pair = template.values.reply;
+    let needs_ports = orig.protocol.has_ports() || orig.protocol == Protocol::GRE;
+    if needs_ports && (pair.src.is_none() || pair.dst.is_none()) {
+        return Err(invalid());
+    }
+    let mut reply = tuple(template, template.reply, pair)?;
+    if let Fields::Icmp { .. } = orig.l4 {
+        reply.l4 = orig.mirror().l4;
+    }
+    Ok((orig, reply))
+}
+
+/// The tuple of the original direction. What is missing of a protocol's fields is zero.
+pub(super) fn orig(template: &Template) -> Result<Tuple, Fault> {
+    tuple(template, template.orig, template.values.orig)
+}
+
+fn tuple(template: &Template, addresses: Addresses, pair: Pair) -> Result<Tuple, Fault> {
+    let (Some(src), Some(dst)) = (addresses.src, addresses.dst) else {
+        return Err(invalid());
+    };
+    Ok(Tuple {
+        src,
+        dst,
+        protocol: template.l4.map_or(Protocol(0), |l4| l4.protocol),
+        l4: fields(template, pair),
+    })
+}
+
+fn fields(template: &Template, pair: Pair) -> Fields {
+    let (src, dst) = (pair.src.unwrap_or(0), pair.dst.unwrap_or(0));
+    let values = &template.values;
+    match template.l4.map(|l4| l4.protocol) {
+        Some(Protocol::ICMP | Protocol::ICMPV6) => Fields::Icmp {
+            kind: values.icmp_type.unwrap_or(0),
+            code: values.icmp_code.unwrap_or(0),
+            id: values.icmp_id.unwrap_or(0),
+        },
+        Some(Protocol::GRE) => Fields::Gre {
+            src_key: src,
+            dst_key: dst,
+        },
+        Some(protocol) if protocol.has_ports() => Fields::Ports { src, dst },
+        _ => Fields::None,
+    }
+}
+
+/// The zone; an entry has one only.
+fn zone(template: &Template) -> Result<Zone, Fault> {
+    let zones = [
+        (template.zone, ZoneDirection::Both),
+        (template.orig_zone, ZoneDirection::Original),
+        (template.reply_zone, ZoneDirection::Reply),
+    ];
+    let mut given = zones
+        .into_iter()
+        .filter_map(|(id, direction)| id.map(|id| Zone { id, direction }))
+        .filter(|zone| zone.id != 0);
+    let zone = given.next().unwrap_or_default();
+    match given.next() {
+        None => Ok(zone),
+        Some(_) => Err(invalid()),
+    }
+}
+
+fn range(to: Option<Option<NatTo>>) -> Option<NatRange> {
+    let (address, port) = to??;
+    let address: IpAddr = address;
+    Some(NatRange {
+        addresses: (address, address),
+        ports: port.map(|port| (port, port)),
+    })
+}
+
+/// The state of the protocol, as far as the options said it.
+pub(super) fn protoinfo(template: &Template, protocol: Protocol) -> Option<ProtoInfo> {
+    let values = &template.values;
+    // The original forgets that tags are in network order.
+    let tag = |tag: u32| u32::from_ne_bytes(tag.to_be_bytes());
+    match protocol {
+        Protocol::TCP => values.state.map(|state| {
+            ProtoInfo::Tcp(TcpInfo {
+                state: Some(TcpState(state)),
+                ..TcpInfo::default()
+            })
+        }),
+        Protocol::SCTP if values.state.is_some() || values.vtag != (None, None) => {
+            Some(ProtoInfo::Sctp(SctpInfo {
+                state: values.state.map(SctpState),
+                vtag_orig: values.vtag.0.map(tag),
+                vtag_reply: values.vtag.1.map(tag),
+            }))
+        }
+        Protocol::DCCP => values.state.map(|state| {
+            ProtoInfo::Dccp(DccpInfo {
+                state: Some(DccpState(state)),
+                role: values.role,
+                handshake_seq: None,
+            })
+        }),
+        _ => None,
+    }
+}
+
+/// The state of the protocol as it is to be in an entry: what is not said stays.
+pub(super) fn changed_protoinfo(template: &Template, entry: &Entry) -> Option<ProtoInfo> {
+    let wanted = protoinfo(template, entry.orig.protocol)?;
+    Some(match (wanted, entry.protoinfo) {
+        (ProtoInfo::Sctp(wanted), Some(ProtoInfo::Sctp(found))) => ProtoInfo::Sctp(SctpInfo {
+            state: wanted.state.or(found.state),
+            vtag_orig: wanted.vtag_orig.or(found.vtag_orig),
+            vtag_reply: wanted.vtag_reply.or(found.vtag_reply),
+        }),
+        (ProtoInfo::Dccp(wanted), Some(ProtoInfo::Dccp(found))) => ProtoInfo::Dccp(DccpInfo {
+            role: wanted.role.or(found.role),
+            ..wanted
+        }),
+        (wanted, _) => wanted,
+    })
+}
