@@ -62,24 +62,25 @@ pub(crate) struct Pair {
 pub(crate) struct L4Flags(u32);
 
 macro_rules! long {
-    ($($name:literal $number:literal;)+) => {
-        &[$(Long { name: $name, takes: Takes::Value, means: What::L4($number) }),+]
-    };
+    ($($name:literal $number:literal;)+) => { &[$(($name, $number)),+] };
 }
+
+/// The options of a protocol: name and number.
+type Names = &'static [(&'static str, u8)];
 
 // The number of an option says what it means in all protocols: 0 to 7 ports or keys, 8 state, 9 and
 // 10 tags, 11 the role, 12 to 14 ICMP's.
-const PORTS: &[Long<What>] = long! {
+const PORTS: Names = long! {
     "orig-port-src" 0; "sport" 0; "orig-port-dst" 1; "dport" 1; "reply-port-src" 2;
     "reply-port-dst" 3; "mask-port-src" 4; "mask-port-dst" 5; "tuple-port-src" 6;
     "tuple-port-dst" 7;
 };
-const STATE: &[Long<What>] = long! { "state" 8; };
-const SCTP: &[Long<What>] = long! { "state" 8; "orig-vtag" 9; "reply-vtag" 10; };
-const DCCP: &[Long<What>] = long! { "state" 8; "role" 11; };
-const ICMP: &[Long<What>] = long! { "icmp-type" 12; "icmp-code" 13; "icmp-id" 14; };
-const ICMPV6: &[Long<What>] = long! { "icmpv6-type" 12; "icmpv6-code" 13; "icmpv6-id" 14; };
-const KEYS: &[Long<What>] = long! {
+const STATE: Names = long! { "state" 8; };
+const SCTP: Names = long! { "state" 8; "orig-vtag" 9; "reply-vtag" 10; };
+const DCCP: Names = long! { "state" 8; "role" 11; };
+const ICMP: Names = long! { "icmp-type" 12; "icmp-code" 13; "icmp-id" 14; };
+const ICMPV6: Names = long! { "icmpv6-type" 12; "icmpv6-code" 13; "icmpv6-id" 14; };
+const KEYS: Names = long! {
     "orig-key-src" 0; "srckey" 0; "orig-key-dst" 1; "dstkey" 1; "reply-key-src" 2;
     "reply-key-dst" 3; "mask-key-src" 4; "mask-key-dst" 5; "tuple-key-src" 6; "tuple-key-dst" 7;
 };
@@ -135,12 +136,23 @@ const GRE_ORDER: Order = &[
 const ICMP_ORDER: Order = &[(12, "icmp-type"), (13, "icmp-code"), (14, "icmp-id")];
 const ICMPV6_ORDER: Order = &[(12, "icmpv6-type"), (13, "icmpv6-code"), (14, "icmpv6-id")];
 
+/// Whether a protocol with options of its own is called by another name than that of the options.
+fn is_alias(protocol: Protocol, name: &str) -> bool {
+    let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic());
+    is_name
+        && protocol
+            .name()
+            .is_some_and(|own| !own.eq_ignore_ascii_case(name))
+}
+
 impl L4 {
     /// The protocol of a name or number.
     pub(crate) fn of_name(name: &str) -> Option<Self> {
         crate::value::protocol(name).map(|protocol| Self {
             protocol,
             kind: match protocol {
+                // A name of /etc/protocols only: its options are not known by it.
+                _ if is_alias(protocol, name) => Kind::Other,
                 Protocol::TCP => Kind::Tcp,
                 Protocol::UDP | Protocol::UDPLITE => Kind::Udp,
                 Protocol::SCTP => Kind::Sctp,
@@ -153,8 +165,20 @@ impl L4 {
         })
     }
 
-    /// Its long options.
-    pub(crate) const fn long(self) -> [&'static [Long<What>]; 2] {
+    /// Its long options; `chosen` says by which `-p` of the command line they came.
+    pub(crate) fn long(self, chosen: u8) -> Vec<Long<What>> {
+        self.names()
+            .into_iter()
+            .flatten()
+            .map(|&(name, number)| Long {
+                name,
+                takes: Takes::Value,
+                means: What::L4 { chosen, number },
+            })
+            .collect()
+    }
+
+    const fn names(self) -> [Names; 2] {
         match self.kind {
             Kind::Tcp => [PORTS, STATE],
             Kind::Udp => [PORTS, &[]],
@@ -294,14 +318,17 @@ impl L4 {
         }
     }
 
+    /// Whether nothing can be said of it but addresses.
+    pub(crate) fn is_plain(self) -> bool {
+        self.kind == Kind::Other
+    }
+
     /// Its part of the help.
     pub(crate) fn help(self) -> String {
         let name = self.protocol.name().unwrap_or("unknown");
         let mut text = format!("\nOptions of {name}:\n");
-        for options in self.long() {
-            for option in options {
-                text += &format!("  --{} VALUE\n", option.name);
-            }
+        for (name, _) in self.names().into_iter().flatten() {
+            text += &format!("  --{name} VALUE\n");
         }
         text
     }

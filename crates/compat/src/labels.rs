@@ -12,6 +12,8 @@ use crate::value::strtoul_end;
 /// Names and numbers.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
+    /// Whether there is a file.
+    is_there: bool,
     by_number: HashMap<u64, String>,
     by_name: HashMap<String, u64>,
 }
@@ -34,7 +36,10 @@ impl Names {
     /// A number and a name a line. What is not such a line is passed over, a second name of a
     /// number too.
     fn parse(text: &str) -> Self {
-        let mut names = Self::default();
+        let mut names = Self {
+            is_there: true,
+            ..Self::default()
+        };
         for line in text.lines() {
             let (number, rest) = strtoul_end(line);
             let name = rest.trim();
@@ -54,6 +59,11 @@ impl Names {
             names.by_name.entry(name.to_owned()).or_insert(number);
         }
         names
+    }
+
+    /// Itself, if there is a file.
+    pub(crate) fn present(&'static self) -> Option<&'static Self> {
+        self.is_there.then_some(self)
     }
 
     /// The labels of a list of names.

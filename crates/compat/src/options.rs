@@ -99,7 +99,7 @@ macro_rules! flags {
             const ALL: [Self; 29] = [$(Self::$name),+];
 
             /// The long name in messages.
-            const fn name(self) -> &'static str {
+            pub(crate) const fn name(self) -> &'static str {
                 match self { $(Self::$name => $long),+ }
             }
         }
@@ -201,6 +201,7 @@ const fn rules(verb: Verb, table: Table) -> &'static str {
         (Verb::Flush, Table::Conntrack) => "0000 0 00 00 00 00 2 0 0 2 00 0 0 0 0 0 0 00 00",
         (Verb::Event, Table::Expect) => "0000 0 00 00 00 00 2 0 0 0 00 2 0 0 0 0 0 00 00",
         (Verb::Event, _) => "2222 2 00 02 00 22 2 2 0 2 22 2 2 2 2 2 2 00 22",
+        (Verb::None, _) => "0000 0 00 00 00 00 2 0 0 0 00 0 0 0 0 0 0 00 02",
         (Verb::Help, _) => "0000 2 00 00 00 00 2 0 0 0 00 0 0 0 0 0 0 00 00",
         _ => "0000 0 00 00 00 00 2 0 0 0 00 0 0 0 0 0 0 00 00",
     }
@@ -214,7 +215,12 @@ pub(crate) enum What {
     /// An option of any protocol.
     Flag(Flag),
     /// The protocol's own option of this number.
-    L4(u8),
+    L4 {
+        /// Which `-p` of the command line.
+        chosen: u8,
+        /// The option.
+        number: u8,
+    },
 }
 
 /// What a letter means.

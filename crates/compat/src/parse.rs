@@ -29,11 +29,21 @@ pub(crate) fn parse(words: Vec<String>) -> Result<Line, Fault> {
     let mut options = Getopt::new(words).strict(is_strict);
     let mut line = Line::default();
     // A protocol's options are known from where it stands, and stay known.
-    let mut known: Vec<&[Long<What>]> = vec![LONG];
-    while let Some(found) = options.next(short, &known) {
+    let mut known: Vec<Long<What>> = Vec::new();
+    let mut chosen: Vec<L4> = Vec::new();
+    while let Some(found) = options.next(short, &[LONG, &known]) {
         match found {
             Found::Option(What::Verb(verb), _) => line.set_verb(verb, options.peek())?,
-            Found::Option(What::L4(number), value) => line.take_l4(number, value)?,
+            Found::Option(What::L4 { chosen: by, number }, value) => {
+                if let Some(l4) = chosen.get(usize::from(by)) {
+                    l4.take(
+                        number,
+                        &value.unwrap_or_default(),
+                        &mut line.template.values,
+                        &mut line.l4_flags,
+                    )?;
+                }
+            }
             Found::Option(What::Flag(flag), value) => {
                 let next = options.peek();
                 if flag == Flag::Id && value.is_none() {
@@ -41,7 +51,8 @@ pub(crate) fn parse(words: Vec<String>) -> Result<Line, Fault> {
                 }
                 line.take(flag, value, next)?;
                 if let (Flag::Proto, Some(l4)) = (flag, line.template.l4) {
-                    known.extend(l4.long());
+                    known.extend(l4.long(u8::try_from(chosen.len()).unwrap_or(u8::MAX)));
+                    chosen.push(l4);
                 }
             }
             Found::Unknown => {
@@ -59,6 +70,11 @@ pub(crate) fn parse(words: Vec<String>) -> Result<Line, Fault> {
 
 fn missing(word: &str) -> Fault {
     Fault::usage(format!("option `{word}' requires an argument"))
+}
+
+/// Where one address is meant.
+fn no_network(flag: Flag) -> Fault {
+    Fault::usage(format!("CIDR notation unavailable for `--{}'", flag.name()))
 }
 
 impl Line {
@@ -88,14 +104,6 @@ impl Line {
         self.verb = verb;
         self.table = table;
         Ok(())
-    }
-
-    fn take_l4(&mut self, number: u8, value: Option<String>) -> Result<(), Fault> {
-        let text = value.unwrap_or_default();
-        match self.template.l4 {
-            Some(l4) => l4.take(number, &text, &mut self.template.values, &mut self.l4_flags),
-            None => Ok(()),
-        }
     }
 
     fn take(&mut self, flag: Flag, value: Option<String>, next: Option<&str>) -> Result<(), Fault> {
@@ -136,7 +144,7 @@ impl Line {
             Flag::OrigZone => template.orig_zone = Some(strtoul(text) as u16),
             Flag::ReplyZone => template.reply_zone = Some(strtoul(text) as u16),
             Flag::SrcNat | Flag::DstNat | Flag::AnyNat => {
-                let to = self.nat(value.as_deref().or(next))?;
+                let to = self.nat(flag, value.as_deref().or(next))?;
                 match flag {
                     Flag::SrcNat => self.template.source_nat = Some(to),
                     Flag::DstNat => self.template.destination_nat = Some(to),
@@ -166,6 +174,11 @@ impl Line {
             Flag::Zero | Flag::NatRange => {}
         }
         self.flags.set(flag);
+        Ok(())
+    }
+
+    /// What does not go together.
+    fn check(&self) -> Result<(), Fault> {
         let flags = self.flags;
         if flags.has(Flag::AnyNat) && flags.any(&[Flag::SrcNat, Flag::DstNat]) {
             return Err(Fault::usage(
@@ -177,7 +190,11 @@ impl Line {
                 "cannot use --label-add and --label-del at the same time".to_owned(),
             ));
         }
-        Ok(())
+        self.flags.check(self.verb, self.table)?;
+        match self.template.l4 {
+            Some(l4) => l4.check(self.l4_flags, self.verb, self.table),
+            None => Ok(()),
+        }
     }
 
     fn take_network(&mut self, flag: Flag, text: &str) -> Result<(), Fault> {
@@ -207,18 +224,10 @@ impl Line {
 
     fn take_address(&mut self, flag: Flag, text: &str) -> Result<(), Fault> {
         let (address, length) = value::network(text)?;
-        if length.is_some() {
-            let name = match flag {
-                Flag::ReplySrc => "reply-src",
-                Flag::ReplyDst => "reply-dst",
-                Flag::MaskSrc => "mask-src",
-                _ => "mask-dst",
-            };
-            return Err(Fault::usage(format!(
-                "CIDR notation unavailable for `--{name}'"
-            )));
-        }
         self.template.set_family(Family::of(address))?;
+        if length.is_some() {
+            return Err(no_network(flag));
+        }
         let template = &mut self.template;
         let slot = match flag {
             Flag::ReplySrc => &mut template.reply.src,
@@ -230,13 +239,16 @@ impl Line {
         Ok(())
     }
 
-    fn nat(&mut self, text: Option<&str>) -> Result<Option<NatTo>, Fault> {
+    fn nat(&mut self, flag: Flag, text: Option<&str>) -> Result<Option<NatTo>, Fault> {
         let Some(text) = text else {
             return Ok(None);
         };
-        let to = value::nat(text)?;
-        self.template.set_family(Family::of(to.0))?;
-        Ok(Some(to))
+        let (address, port, is_network) = value::nat(text)?;
+        self.template.set_family(Family::of(address))?;
+        if is_network {
+            return Err(no_network(flag));
+        }
+        Ok(Some((address, port)))
     }
 
     fn take_output(&mut self, text: &str) -> Result<(), Fault> {
@@ -255,14 +267,5 @@ impl Line {
             ));
         }
         Ok(())
-    }
-
-    /// What does not go together.
-    fn check(&self) -> Result<(), Fault> {
-        self.flags.check(self.verb, self.table)?;
-        match self.template.l4 {
-            Some(l4) => l4.check(self.l4_flags, self.verb, self.table),
-            None => Ok(()),
-        }
     }
 }

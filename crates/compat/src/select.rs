@@ -79,11 +79,13 @@ impl Template {
             Some(ProtoInfo::Dccp(dccp)) => dccp.state.map(|state| state.0),
             None => None,
         };
+        // Of the wanted mark all bits count: one outside of the mask is in no entry.
         self.mark
-            .is_none_or(|mark| mark.matches(entry.mark.unwrap_or(0)))
+            .is_none_or(|mark| entry.mark.unwrap_or(0) & mark.mask == mark.value)
+            // Kernels of today tell a security context instead.
             && self
                 .secmark
-                .is_none_or(|secmark| entry.secmark.unwrap_or(0) == secmark)
+                .is_none_or(|secmark| entry.secmark.is_none_or(|found| found == secmark))
             && self.status.is_none_or(|status| entry.has_status(status))
             && self
                 .values
@@ -143,9 +145,11 @@ impl Template {
             }
         }
         if verb != Verb::Update {
-            if let Some(mark) = self.mark.filter(|mark| mark.mask != 0) {
-                let value = mark.value & mark.mask;
-                and(format!("mark & {:#x} == {value:#x}", mark.mask));
+            if let Some(mark) = self
+                .mark
+                .filter(|mark| mark.mask != 0 && mark.value & !mark.mask == 0)
+            {
+                and(format!("mark & {:#x} == {:#x}", mark.mask, mark.value));
             }
             if let Some(status) = self.status.filter(|status| !status.is_empty()) {
                 let bits = status.bits();

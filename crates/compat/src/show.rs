@@ -41,7 +41,7 @@ impl Printer {
         Ok(Self {
             out: Out::stdout()?,
             output,
-            names: output.labels.then(labels::names),
+            names: output.labels.then(labels::names).and_then(Names::present),
             saved,
             root: root.filter(|_| output.xml),
             is_open: false,

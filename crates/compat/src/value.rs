@@ -156,7 +156,8 @@ pub(crate) fn masked(address: IpAddr, mask: IpAddr) -> IpAddr {
 }
 
 /// `ADDRESS`, `ADDRESS:PORT`, `[ADDRESS]:PORT`: what is translated to.
-pub(crate) fn nat(text: &str) -> Result<(IpAddr, Option<u16>), Fault> {
+/// Whether it has the form of a network is told too.
+pub(crate) fn nat(text: &str) -> Result<(IpAddr, Option<u16>, bool), Fault> {
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
         let (host, behind) = rest
             .split_once(']')
@@ -173,7 +174,8 @@ pub(crate) fn nat(text: &str) -> Result<(IpAddr, Option<u16>), Fault> {
         Some("") => return Err(Fault::usage("No port specified after `:'")),
         Some(port) => Some(nat_port(port)?),
     };
-    Ok((address(host)?, port))
+    let (host, length) = network(host)?;
+    Ok((host, port, length.is_some()))
 }
 
 fn nat_port(text: &str) -> Result<u16, Fault> {
@@ -227,37 +229,18 @@ pub(crate) fn protocol(text: &str) -> Option<Protocol> {
 
 /// Status bits by name.
 pub(crate) fn status(text: &str) -> Result<Status, Fault> {
+    const BITS: [(&str, Status); 7] = [
+        ("ASSURED", Status::ASSURED),
+        ("SEEN_REPLY", Status::SEEN_REPLY),
+        ("UNSET", Status::empty()),
+        ("FIXED_TIMEOUT", Status::FIXED_TIMEOUT),
+        ("EXPECTED", Status::EXPECTED),
+        ("OFFLOAD", Status::OFFLOAD),
+        ("HW_OFFLOAD", Status::HW_OFFLOAD),
+    ];
     let mut status = Status::empty();
-    let mut rest = text;
-    loop {
-        let (name, behind) = match rest.split_once(',') {
-            Some((name, behind)) => (name, Some(behind)),
-            None => (rest, None),
-        };
-        let bit = match name.to_ascii_uppercase().as_str() {
-            "UNSET" => Some(Status::empty()),
-            "EXPECTED" => Some(Status::EXPECTED),
-            "SEEN_REPLY" => Some(Status::SEEN_REPLY),
-            "ASSURED" => Some(Status::ASSURED),
-            "FIXED_TIMEOUT" => Some(Status::FIXED_TIMEOUT),
-            "OFFLOAD" => Some(Status::OFFLOAD),
-            "HW_OFFLOAD" => Some(Status::HW_OFFLOAD),
-            "SRC_NAT" => {
-                warn("WARNING: ignoring SRC_NAT, use --src-nat instead");
-                Some(Status::empty())
-            }
-            "DST_NAT" => {
-                warn("WARNING: ignoring DST_NAT, use --dst-nat instead");
-                Some(Status::empty())
-            }
-            _ => None,
-        };
-        status |= bit.ok_or_else(|| bad(rest))?;
-        match behind {
-            Some(behind) => rest = behind,
-            None => return Ok(status),
-        }
-    }
+    words(text, &BITS, |bit| status |= bit)?;
+    Ok(status)
 }
 
 /// What to show beside the usual, and in which form.
@@ -275,20 +258,17 @@ pub(crate) struct Output {
 
 /// The words of `-o`.
 pub(crate) fn output(text: &str, output: &mut Output) -> Result<(), Fault> {
-    words(text, |word| {
-        match word {
-            "extended" => output.extended = true,
-            "xml" => output.xml = true,
-            "timestamp" => output.timestamp = true,
-            "id" => output.id = true,
-            "ktimestamp" => output.ktimestamp = true,
-            "labels" => output.labels = true,
-            "userspace" => output.userspace = true,
-            "save" => output.save = true,
-            _ => return false,
-        }
-        true
-    })
+    const WORDS: [(&str, fn(&mut Output)); 8] = [
+        ("xml", |output| output.xml = true),
+        ("extended", |output| output.extended = true),
+        ("timestamp", |output| output.timestamp = true),
+        ("id", |output| output.id = true),
+        ("ktimestamp", |output| output.ktimestamp = true),
+        ("labels", |output| output.labels = true),
+        ("userspace", |output| output.userspace = true),
+        ("save", |output| output.save = true),
+    ];
+    words(text, &WORDS, |set| set(output))
 }
 
 /// Which events are asked for.
@@ -301,41 +281,46 @@ pub(crate) struct EventMask {
 
 /// The words of `-e`.
 pub(crate) fn event_mask(text: &str, mask: &mut EventMask) -> Result<(), Fault> {
-    words(text, |word| {
-        match word {
-            "all" => {
-                *mask = EventMask {
-                    new: true,
-                    update: true,
-                    destroy: true,
-                };
-            }
-            "new" => mask.new = true,
-            "updates" => mask.update = true,
-            "destroy" => mask.destroy = true,
-            _ => return false,
-        }
-        true
+    const WORDS: [(&str, [bool; 3]); 4] = [
+        ("ALL", [true, true, true]),
+        ("NEW", [true, false, false]),
+        ("UPDATES", [false, true, false]),
+        ("DESTROY", [false, false, true]),
+    ];
+    words(text, &WORDS, |[new, update, destroy]| {
+        mask.new |= new;
+        mask.update |= update;
+        mask.destroy |= destroy;
     })
 }
 
-fn words(text: &str, mut each: impl FnMut(&str) -> bool) -> Result<(), Fault> {
+/// A list of words, each whole or its beginning, in either case.
+fn words<T: Copy>(text: &str, known: &[(&str, T)], mut each: impl FnMut(T)) -> Result<(), Fault> {
     let mut rest = text;
     loop {
         let (word, behind) = match rest.split_once(',') {
             Some((word, behind)) => (word, Some(behind)),
             None => (rest, None),
         };
-        if !each(&word.to_ascii_lowercase()) {
-            return Err(bad(rest));
+        let is_word = |whole: &str| {
+            whole
+                .get(..word.len())
+                .is_some_and(|begin| !word.is_empty() && begin.eq_ignore_ascii_case(word))
+        };
+        // The original looks for these two in every list.
+        if is_word("SRC_NAT") {
+            warn("WARNING: ignoring SRC_NAT, use --src-nat instead");
+        } else if is_word("DST_NAT") {
+            warn("WARNING: ignoring DST_NAT, use --dst-nat instead");
+        } else {
+            let found = known.iter().find(|(whole, _)| is_word(whole));
+            let (_, meaning) =
+                found.ok_or_else(|| Fault::usage(format!("Bad parameter `{rest}'")))?;
+            each(*meaning);
         }
         match behind {
             Some(behind) => rest = behind,
             None => return Ok(()),
         }
     }
-}
-
-fn bad(text: &str) -> Fault {
-    Fault::usage(format!("Bad parameter `{text}'"))
 }

@@ -9,29 +9,49 @@ use ctnetlink::{
 use engine::saved::line::Verb as Saved;
 use engine::{Failure, Source};
 
-use super::{Session, check_masks, create, list};
+use super::{Session, check_masks, create};
 use crate::exit::{Fault, say};
-use crate::options::Verb;
+use crate::options::{Flag, Verb};
 use crate::parse::Line;
 use crate::show::Printer;
+use crate::value::Output;
 
 /// Entries that are deleted at once. Their lines are kept until it is known that they are gone.
 const AT_ONCE: usize = 4096;
+
+/// The options beside which `-t` is compared.
+const CONDITIONS: [Flag; 12] = [
+    Flag::OrigSrc,
+    Flag::OrigDst,
+    Flag::ReplySrc,
+    Flag::ReplyDst,
+    Flag::Proto,
+    Flag::Mark,
+    Flag::Secmark,
+    Flag::Status,
+    Flag::Id,
+    Flag::Zone,
+    Flag::OrigZone,
+    Flag::ReplyZone,
+];
 
 /// Deletes what matches, prints it, and gives how many. An entry that is not the same any more when
 /// its turn comes is left.
 pub(super) fn delete(session: &mut Session, line: &Line) -> Result<u64, Fault> {
     check_masks(line)?;
-    list::refuse_no_status(line)?;
     let template = &line.template;
+    // A time to live is one more condition, but only beside another one.
+    let timeout = template.timeout.filter(|_| line.flags.any(&CONDITIONS));
     let query = template.query(Verb::Delete);
     let source = session.source()?;
-    let mut printer = Printer::new(line.output, Saved::Delete, None)?;
+    let mut printer = Printer::new(without_dates(line.output), Saved::Delete, None)?;
     let mut deleted = 0;
     let mut fault = None;
     let mut entries: Vec<Entry> = Vec::new();
     source.stream(Dumped::Conntrack, &query, |entry| {
-        if template.matches(entry, Verb::Delete) {
+        if template.matches(entry, Verb::Delete)
+            && timeout.is_none_or(|timeout| entry.timeout == Some(timeout))
+        {
             entries.push(entry.clone());
             if entries.len() == AT_ONCE
                 && let Err(error) = delete_all(source, &mut entries, &mut printer, &mut deleted)
@@ -48,6 +68,12 @@ pub(super) fn delete(session: &mut Session, line: &Line) -> Result<u64, Fault> {
     delete_all(source, &mut entries, &mut printer, &mut deleted)?;
     printer.finish()?;
     Ok(deleted)
+}
+
+/// Begin and end are shown of what is listed, not of what is changed.
+const fn without_dates(mut output: Output) -> Output {
+    output.ktimestamp = false;
+    output
 }
 
 fn delete_all(
@@ -97,7 +123,7 @@ pub(super) fn update(session: &mut Session, line: &Line) -> Result<u64, Fault> {
         Ok::<_, Failure>(ControlFlow::Continue(()))
     })?;
     let client = source.client()?;
-    let mut printer = Printer::new(line.output, Saved::Add, None)?;
+    let mut printer = Printer::new(without_dates(line.output), Saved::Add, None)?;
     let mut updated = 0;
     for entry in &entries {
         let Some(update) = update_of(line, entry) else {

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use ctnetlink::{
-    Change, DccpInfo, DccpState, Entry, Family, L4 as Fields, NatRange, NewEntry, ProtoInfo,
-    Protocol, SctpInfo, SctpState, Status, TcpInfo, TcpState, Tuple, Zone, ZoneDirection,
+    Change, DccpInfo, DccpState, Entry, Error, Family, L4 as Fields, NatRange, NewEntry, ProtoInfo,
+    Protocol, SctpInfo, SctpState, Status, TcpFlags, TcpInfo, TcpState, Tuple, Zone, ZoneDirection,
 };
 
 use super::Session;
@@ -21,12 +21,13 @@ pub(super) fn create(session: &mut Session, line: &Line) -> Result<(), Fault> {
     session
         .client()?
         .apply([change], |_, result| outcome = result)?;
-    Ok(outcome?)
+    outcome.map_err(|error| fault(line.verb, &error))
 }
 
 /// What a line asks of the kernel.
 pub(super) fn change(line: &Line) -> Result<Change, Fault> {
-    let new = Box::new(new_entry(&line.template)?);
+    let new = new_entry(&line.template).map_err(|fault| plain(line.verb, fault))?;
+    let new = Box::new(new);
     Ok(if line.verb == Verb::Add {
         Change::Put(new)
     } else {
@@ -36,14 +37,31 @@ pub(super) fn change(line: &Line) -> Result<Change, Fault> {
 
 /// What the kernel says to half a tuple.
 pub(super) fn invalid() -> Fault {
-    Fault::Failed("Operation failed: invalid parameters".to_owned())
+    Fault::Failed(INVALID.to_owned())
+}
+
+const INVALID: &str = "Operation failed: invalid parameters";
+
+/// What a request came to. The original has no words of its own for `-A`.
+pub(super) fn fault(verb: Verb, error: &Error) -> Fault {
+    plain(verb, Fault::of(error))
+}
+
+fn plain(verb: Verb, fault: Fault) -> Fault {
+    match fault {
+        Fault::Failed(text) if verb == Verb::Add && text == INVALID => {
+            Fault::Failed("Operation failed: Invalid argument".to_owned())
+        }
+        fault => fault,
+    }
 }
 
 fn new_entry(template: &Template) -> Result<NewEntry, Fault> {
     let (orig, reply) = tuples(template)?;
     let protocol = orig.protocol;
     let is_v6 = orig.family() == Family::Ipv6;
-    if protocol == Protocol::ICMP && is_v6 || protocol == Protocol::ICMPV6 && !is_v6 {
+    let is_bare = template.l4.is_some_and(|l4| l4.is_plain()) && orig.l4 != Fields::None;
+    if is_bare || protocol == Protocol::ICMP && is_v6 || protocol == Protocol::ICMPV6 && !is_v6 {
         return Err(invalid());
     }
     let mut new = NewEntry::new(orig, template.timeout.unwrap_or(0));
@@ -64,8 +82,10 @@ fn new_entry(template: &Template) -> Result<NewEntry, Fault> {
     new.mark = template.mark.map(|mark| mark.value);
     new.labels = template.labels_added;
     new.protoinfo = protoinfo(template, protocol);
-    new.nat_src = range(template.source_nat);
-    new.nat_dst = range(template.destination_nat);
+    // The original sends ports to translate to for these two only.
+    let has_ports = matches!(protocol, Protocol::TCP | Protocol::UDP);
+    new.nat_src = range(template.source_nat, has_ports);
+    new.nat_dst = range(template.destination_nat, has_ports);
     Ok(new)
 }
 
@@ -75,7 +95,8 @@ fn tuples(template: &Template) -> Result<(Tuple, Tuple), Fault> {
         let orig = orig(template)?;
         return Ok((orig, orig.mirror()));
     }
-    if template.orig.is_none() {
+    let is_whole = |addresses: Addresses| addresses.src.is_some() && addresses.dst.is_some();
+    if !is_whole(template.orig) && is_whole(template.reply) {
         let values = &template.values;
         let ports = if values.reply == Pair::default() {
             Pair {
@@ -163,12 +184,12 @@ fn zone(template: &Template) -> Result<Zone, Fault> {
     }
 }
 
-fn range(to: Option<Option<NatTo>>) -> Option<NatRange> {
+fn range(to: Option<Option<NatTo>>, has_ports: bool) -> Option<NatRange> {
     let (address, port) = to??;
     let address: IpAddr = address;
     Some(NatRange {
         addresses: (address, address),
-        ports: port.map(|port| (port, port)),
+        ports: port.filter(|_| has_ports).map(|port| (port, port)),
     })
 }
 
@@ -178,12 +199,9 @@ pub(super) fn protoinfo(template: &Template, protocol: Protocol) -> Option<Proto
     // The original forgets that tags are in network order.
     let tag = |tag: u32| u32::from_ne_bytes(tag.to_be_bytes());
     match protocol {
-        Protocol::TCP => values.state.map(|state| {
-            ProtoInfo::Tcp(TcpInfo {
-                state: Some(TcpState(state)),
-                ..TcpInfo::default()
-            })
-        }),
+        Protocol::TCP => values
+            .state
+            .map(|state| ProtoInfo::Tcp(tcp(TcpState(state)))),
         Protocol::SCTP if values.state.is_some() || values.vtag != (None, None) => {
             Some(ProtoInfo::Sctp(SctpInfo {
                 state: values.state.map(SctpState),
@@ -199,6 +217,27 @@ pub(super) fn protoinfo(template: &Template, protocol: Protocol) -> Option<Proto
             })
         }),
         _ => None,
+    }
+}
+
+/// A state that the kernel did not see come about: its windows are not known, so that packets out of
+/// them must pass.
+fn tcp(state: TcpState) -> TcpInfo {
+    const SACK_PERM: u8 = 2;
+    const CLOSE_INIT: u8 = 4;
+    const BE_LIBERAL: u8 = 8;
+    let closing = if state >= TcpState::TIME_WAIT {
+        CLOSE_INIT
+    } else {
+        0
+    };
+    let flags = SACK_PERM | BE_LIBERAL | closing;
+    let flags = Some(TcpFlags { flags, mask: flags });
+    TcpInfo {
+        state: Some(state),
+        flags_orig: flags,
+        flags_reply: flags,
+        ..TcpInfo::default()
     }
 }
 

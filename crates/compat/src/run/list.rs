@@ -12,7 +12,7 @@ use crate::parse::Line;
 use crate::show::Printer;
 
 /// What `-z` does not go with: entries that are not shown would lose their counters too.
-const FILTERS: [Flag; 14] = [
+const FILTERS: [Flag; 13] = [
     Flag::OrigSrc,
     Flag::OrigDst,
     Flag::ReplySrc,
@@ -26,16 +26,15 @@ const FILTERS: [Flag; 14] = [
     Flag::OrigZone,
     Flag::ReplyZone,
     Flag::Label,
-    Flag::MaskSrc,
 ];
 
 /// Lists connections.
 pub(super) fn list(session: &mut Session, line: &Line) -> Result<u8, Fault> {
     if line.table == Table::Conntrack {
-        check_masks(line)?;
         if line.flags.has(Flag::Zero) && line.flags.any(&FILTERS) {
             return Err(Fault::usage("Can't use -z with filtering parameters"));
         }
+        check_masks(line)?;
     }
     refuse_no_status(line)?;
     let mut printer = Printer::new(line.output, Saved::Add, Some("conntrack"))?;
@@ -88,7 +87,7 @@ pub(super) fn list(session: &mut Session, line: &Line) -> Result<u8, Fault> {
 }
 
 /// The kernel refuses to look for no status bit at all.
-pub(super) fn refuse_no_status(line: &Line) -> Result<(), Fault> {
+fn refuse_no_status(line: &Line) -> Result<(), Fault> {
     match line.template.status {
         Some(status) if status.is_empty() => {
             Err(Fault::Failed("Operation failed: invalid parameters".into()))

@@ -14,6 +14,7 @@ pub(crate) mod expect;
 pub(crate) mod flush;
 pub(crate) mod get;
 pub(crate) mod group;
+pub(crate) mod helper;
 pub(crate) mod history;
 pub(crate) mod list;
 pub(crate) mod man;
@@ -23,6 +24,7 @@ pub(crate) mod restore;
 pub(crate) mod save;
 pub(crate) mod serve;
 pub(crate) mod stats;
+pub(crate) mod timeout;
 pub(crate) mod token;
 pub(crate) mod update;
 pub(crate) mod watch;
@@ -59,6 +61,8 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome, Failure> {
         Command::Config(args) => config::run(args, global),
         Command::Audit(args) => audit::run(args, global),
         Command::Api(args) => Ok(Outcome::Status(api::run(args, global))),
+        Command::Timeout(args) => timeout::run(args, global),
+        Command::Helper(args) => helper::run(args, global),
         Command::Conntrack(args) => conntrack::run(args, global),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),

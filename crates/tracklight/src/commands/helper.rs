@@ -1,0 +1,50 @@
+//! `tracklight helper`: helpers that programs in user space have registered.
+
+use engine::Failure;
+
+use crate::cli::Global;
+use crate::exit::{Outcome, note};
+use crate::flags::open;
+use crate::output::Output;
+
+/// Flags of `tracklight helper`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// List them: name, family, protocol, queue, and whether they are at work
+    List,
+}
+
+/// `tracklight helper`.
+pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
+    let Action::List = args.action;
+    let helpers = open(global)?.user_helpers()?;
+    if helpers.is_empty() {
+        note("no helpers in user space");
+        return Ok(Outcome::Nothing);
+    }
+    let mut out = Output::stdout()?;
+    for helper in &helpers {
+        let family = if helper.family == 10 { "inet6" } else { "inet" };
+        let mut line = format!("{} {family}", helper.name);
+        if let Some(protocol) = helper.protocol {
+            line += &format!(" {protocol}");
+        }
+        if let Some(queue) = helper.queue {
+            line += &format!(" queue={queue}");
+        }
+        line += match helper.status {
+            Some(0) => " disabled",
+            _ => " enabled",
+        };
+        out.text(&line)?;
+        out.text("\n")?;
+    }
+    out.flush()?;
+    Ok(Outcome::Done)
+}

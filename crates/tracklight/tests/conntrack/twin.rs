@@ -1,0 +1,303 @@
+//! Two namespaces with the same entries: in one conntrack(8) works, in the other our program.
+
+use std::io::Write;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, Output, Stdio};
+
+use ctnetlink::{Client, DumpRequest, Entry, NewEntry};
+use testkit::TestNamespace;
+
+/// What makes labels possible: a rule that sets one.
+const LABELS: &str =
+    "table inet labels { chain c { type filter hook input priority 0; ct label set 1; }; }";
+
+/// conntrack(8) and our program, each in a namespace of its own.
+pub(crate) struct Twin {
+    theirs: TestNamespace,
+    ours: TestNamespace,
+    their_table: Client,
+    our_table: Client,
+    entries: Vec<NewEntry>,
+    /// conntrack(8) 1.4.7 cannot update any entry of a kernel of today; 1.4.8 can.
+    is_old: bool,
+}
+
+/// What a run came to, without what may differ.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Came {
+    pub(crate) status: Option<i32>,
+    pub(crate) out: Vec<String>,
+    pub(crate) err: Vec<String>,
+}
+
+impl Twin {
+    /// Two namespaces with these entries.
+    pub(crate) fn new(entries: Vec<NewEntry>) -> Option<Self> {
+        let (theirs, ours) = (TestNamespace::new()?, TestNamespace::new()?);
+        for namespace in [&theirs, &ours] {
+            namespace.nft(LABELS).unwrap();
+        }
+        let client = |namespace: &TestNamespace| {
+            Client::open_in(&ctnetlink::Namespace::by_path(&namespace.path()).unwrap()).unwrap()
+        };
+        let twin = Self {
+            their_table: client(&theirs),
+            our_table: client(&ours),
+            entries,
+            is_old: testkit::conntrack(&theirs, &["-V"]).contains("v1.4.7")
+                && std::env::var_os("TRACKLIGHT_CONNTRACK").is_none(),
+            theirs,
+            ours,
+        };
+        twin.refill();
+        Some(twin)
+    }
+
+    /// Empties both tables and fills both with the entries of the beginning.
+    pub(crate) fn refill(&self) {
+        for table in [&self.their_table, &self.our_table] {
+            table.flush(&ctnetlink::Filter::any()).unwrap();
+            testkit::fill::fill_with(table, self.entries.iter().cloned()).unwrap();
+        }
+    }
+
+    pub(crate) const fn their_table(&self) -> &Client {
+        &self.their_table
+    }
+
+    pub(crate) const fn our_table(&self) -> &Client {
+        &self.our_table
+    }
+
+    pub(crate) fn their_command(&self) -> Command {
+        // Another version than Debian's can be tried.
+        let program = std::env::var_os("TRACKLIGHT_CONNTRACK");
+        let program = program.unwrap_or_else(|| "conntrack".into());
+        quiet(self.theirs.command(program))
+    }
+
+    pub(crate) fn our_command(&self) -> Command {
+        let mut command = self.ours.command(env!("CARGO_BIN_EXE_tracklight"));
+        command.arg0("conntrack");
+        quiet(command)
+    }
+
+    /// Runs both with the same words; `None` where conntrack(8) crashes.
+    pub(crate) fn run(&self, words: &[&str], input: &str) -> Option<(Came, Came)> {
+        let start = |mut command: Command| {
+            let mut child = command.args(words).spawn().unwrap();
+            // A program that ends early does not read.
+            let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+            child
+        };
+        let (theirs, ours) = (start(self.their_command()), start(self.our_command()));
+        let theirs = theirs.wait_with_output().unwrap();
+        let ours = ours.wait_with_output().unwrap();
+        if theirs.status.signal().is_some() {
+            assert!(ours.status.signal().is_none(), "{words:?} crashes ours too");
+            return None;
+        }
+        Some((came(&theirs), came(&ours)))
+    }
+
+    /// Runs both with the same words and says where they differ: words, status, table. Where conntrack(8)
+    /// crashes or is broken, both have the table of the beginning afterwards.
+    pub(crate) fn differs(&self, words: &[&str], input: &str) -> Option<String> {
+        self.compare(words, input).1
+    }
+
+    /// The same, with conntrack(8)'s status.
+    pub(crate) fn compare(&self, words: &[&str], input: &str) -> (Option<i32>, Option<String>) {
+        let updates = words
+            .iter()
+            .any(|word| *word == "-U" || word.starts_with("--up"));
+        let came = self.run(words, input);
+        let Some((theirs, ours)) =
+            came.filter(|(theirs, _)| !(theirs.is_broken() || updates && self.is_old))
+        else {
+            self.refill();
+            return (None, None);
+        };
+        let how = if theirs == ours && !may_change(words, &theirs) {
+            None
+        } else if theirs == ours {
+            self.tables_differ()
+        } else {
+            Some(difference(&theirs, &ours))
+        };
+        (theirs.status, how)
+    }
+
+    /// Says where the tables differ.
+    pub(crate) fn tables_differ(&self) -> Option<String> {
+        let (theirs, ours) = (table(&self.their_table), table(&self.our_table));
+        if theirs.len() != ours.len() {
+            let only = |a: &[(String, u32)], b: &[(String, u32)]| {
+                let other = |entry: &&(String, u32)| !b.iter().any(|other| other.0 == entry.0);
+                a.iter().find(other).cloned()
+            };
+            return Some(format!(
+                "{} entries there, {} here; only there {:?}, only here {:?}",
+                theirs.len(),
+                ours.len(),
+                only(&theirs, &ours),
+                only(&ours, &theirs)
+            ));
+        }
+        theirs.iter().zip(&ours).find_map(|(theirs, ours)| {
+            // Both were asked for the same time, a moment apart.
+            let is_same = theirs.0 == ours.0 && theirs.1.abs_diff(ours.1) <= 120;
+            (!is_same).then(|| format!("entry there {theirs:?}\n  entry here  {ours:?}"))
+        })
+    }
+}
+
+/// Whether a command may have changed the table, so that it is worth reading.
+fn may_change(words: &[&str], came: &Came) -> bool {
+    let reads = ["-L", "-C", "-G", "-S", "-V", "--dump", "--get", "--counter"];
+    came.status != Some(2) && !words.first().is_some_and(|word| reads.contains(word))
+}
+
+impl Came {
+    /// Whether nothing can be learned from it: 1.4.7 cannot change an entry with `-A` either, and help has
+    /// other words.
+    pub(crate) fn is_broken(&self) -> bool {
+        let is_update = |line: &String| {
+            line.starts_with("Operation failed:") || line == "~: 0 flow entries have been added."
+        };
+        let is_help = |line: &String| line.starts_with("Usage: conntrack [commands]");
+        self.err.iter().any(is_update) || self.out.iter().any(is_help)
+    }
+}
+
+/// The first lines that only one of them has.
+fn difference(theirs: &Came, ours: &Came) -> String {
+    let only = |one: &Came, other: &Came| {
+        let lines = one
+            .out
+            .iter()
+            .filter(|line| !other.out.contains(line))
+            .take(2);
+        let status = one.status;
+        format!("{status:?} {:?} {:?}", one.err, lines.collect::<Vec<_>>())
+    };
+    format!(
+        "theirs {}\n  ours   {}",
+        only(theirs, ours),
+        only(ours, theirs)
+    )
+}
+
+fn quiet(mut command: Command) -> Command {
+    command
+        .env("LC_ALL", "C")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// All entries without what chance makes of them, and their timeouts.
+fn table(client: &Client) -> Vec<(String, u32)> {
+    // A resize elsewhere on the machine moves entries behind a dump's back.
+    let (entries, _) = std::iter::repeat_with(|| {
+        client
+            .dump(&DumpRequest::default())
+            .unwrap()
+            .collect()
+            .unwrap()
+    })
+    .find(|(_, outcome)| outcome.complete)
+    .unwrap();
+    let mut entries: Vec<(String, u32)> = entries
+        .into_iter()
+        .map(|entry| {
+            let timeout = entry.timeout.unwrap_or(0);
+            let plain = Entry {
+                id: None,
+                timeout: None,
+                use_count: None,
+                timestamps: None,
+                ..entry
+            };
+            (format!("{plain:?}"), timeout)
+        })
+        .collect();
+    entries.sort();
+    entries
+}
+
+pub(crate) fn came(output: &Output) -> Came {
+    let lines = |bytes: &[u8]| -> Vec<String> {
+        let text = String::from_utf8_lossy(bytes);
+        text.lines().map(normal).collect()
+    };
+    let mut out = lines(&output.stdout);
+    // The kernel's order is by a hash that differs between namespaces.
+    out.sort();
+    Came {
+        status: output.status.code(),
+        out,
+        err: lines(&output.stderr),
+    }
+}
+
+/// A line without the program's name and without times and ids.
+fn normal(line: &str) -> String {
+    let line = line
+        .replace("conntrack v1.4.7 (conntrack-tools)", "~")
+        .replace("conntrack v1.4.8 (conntrack-tools)", "~")
+        .replace("conntrack v1.4.8 (tracklight)", "~");
+    let line = without(&line, "<timeout>", "</timeout>");
+    let line = without(&line, "<id>", "</id>");
+    let line = without(&line, "<start>", "</start>");
+    let line = without(&line, "<deltatime>", "</deltatime>");
+    let line = without(&line, "[start=", "]");
+    if line.starts_with("cpu=") {
+        return line.replace(|letter: char| letter.is_ascii_digit(), "");
+    }
+    // The original gives associations of SCTP states of TCP.
+    let line = if line.contains("\"sctp\"") {
+        without(&line, "<state>", "</state>")
+    } else {
+        line
+    };
+    let mut words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+    let mut numbers = 0;
+    let mut is_timeout = false;
+    let is_entry = line.contains("src=") && !line.contains("proto=");
+    for word in &mut words {
+        let is_number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+        // Family's number, protocol's number, timeout.
+        if is_number && is_entry {
+            numbers += 1;
+            let timeout = if line.starts_with("ipv") { 3 } else { 2 };
+            if numbers == timeout {
+                "T".clone_into(word);
+            }
+        }
+        if is_timeout || (is_number && line.contains("proto=") && numbers == 0) {
+            "T".clone_into(word);
+            numbers += 1;
+        }
+        is_timeout = word == "-t";
+        for name in ["id=", "delta-time=", "portid="] {
+            // An ICMP identifier is one as well.
+            let is_last = name != "id=" || word.len() > 9;
+            if word.starts_with(name) && is_last {
+                *word = format!("{name}N");
+            }
+        }
+    }
+    words.join(" ")
+}
+
+fn without(line: &str, before: &str, after: &str) -> String {
+    let Some((head, rest)) = line.split_once(before) else {
+        return line.to_owned();
+    };
+    match rest.split_once(after) {
+        Some((_, tail)) => format!("{head}{before}{after}{}", without(tail, before, after)),
+        None => line.to_owned(),
+    }
+}
