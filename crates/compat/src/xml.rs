@@ -80,11 +80,11 @@ pub(crate) fn write_entry(out: &mut Vec<u8>, entry: &Entry, shown: Shown<'_>) {
     }
     write_times(out, entry, shown);
     text(out, "</meta>");
-    if let Some(helper) = &entry.helper {
-        element(out, "helper", |out| text(out, helper));
-    }
     if shown.when {
         write_when(out);
+    }
+    if let Some(helper) = &entry.helper {
+        element(out, "helper", |out| text(out, helper));
     }
     text(out, "</flow>");
 }

@@ -1,5 +1,6 @@
 //! `tracklight helper`: helpers that programs in user space have registered.
 
+use ctnetlink::ErrorKind;
 use engine::Failure;
 
 use crate::cli::Global;
@@ -23,7 +24,14 @@ enum Action {
 /// `tracklight helper`.
 pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let Action::List = args.action;
-    let helpers = open(global)?.user_helpers()?;
+    let helpers = open(global)?.user_helpers().map_err(|error| {
+        let is_missing = matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Invalid);
+        let mut failure = Failure::from(error);
+        if is_missing {
+            "is there a module nfnetlink_cthelper in this kernel?".clone_into(&mut failure.hint);
+        }
+        failure
+    })?;
     if helpers.is_empty() {
         note("no helpers in user space");
         return Ok(Outcome::Nothing);

@@ -199,7 +199,9 @@ fn print(policies: &[TimeoutPolicy], nothing: &str) -> Result<Outcome, Failure> 
         for (state, seconds) in policy.named() {
             line += &format!(" {state}={seconds}");
         }
-        if let Some(users) = policy.use_count {
+        // It holds itself once.
+        let users = policy.use_count.unwrap_or(0).saturating_sub(1);
+        if users > 0 {
             line += &format!("  # used by {users}");
         }
         out.text(&line)?;

@@ -292,7 +292,7 @@ fn normal(line: &str) -> String {
     words.join(" ")
 }
 
-fn without(line: &str, before: &str, after: &str) -> String {
+pub(crate) fn without(line: &str, before: &str, after: &str) -> String {
     let Some((head, rest)) = line.split_once(before) else {
         return line.to_owned();
     };
