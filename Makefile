@@ -31,10 +31,10 @@ browser: build ## the page's scenarios in a real Chromium, against the program w
 	@scripts/setup test
 	@TRACKLIGHT="$$(realpath $(binary))" scripts/page browser
 
-bench: ## compare with other tools on the same tables; prints one table
+bench: ## compare with other tools on the same tables, and how the page scrolls; prints tables
 	@scripts/setup bench
 	@$(MAKE) --no-print-directory build
-	@bench/run
+	@status=0; bench/run || status=1; bench/page || status=1; exit $$status
 
 check: ## format, lints, documentation, licences, structure
 	@scripts/setup check

@@ -5,6 +5,8 @@
 #   events SIZE WHO made seen lost rate
 #   live   SIZE KEY number unit ...
 #   served SIZE KEY number unit ...
+#   pressed SIZE WHERE KEY median-ms maximum-ms presses
+#   pressed SIZE WHERE process cpu-seconds seconds
 
 $1 == "time" {
     sizes[$2]
@@ -32,6 +34,21 @@ $1 == "live" {
 $1 == "served" {
     served[$2]
     if (!(($2, $3) in http) || $4 > http[$2, $3]) http[$2, $3] = $4
+}
+
+$1 == "pressed" && $4 == "process" {
+    refresh[$2, $3] = $5 / $6
+}
+
+$1 == "pressed" && NF == 7 {
+    pressed[$2]
+    if (!(($2, $3, $4) in answer) || $5 > answer[$2, $3, $4]) answer[$2, $3, $4] = $5
+    if ($6 > longest[$2, $3, $4]) longest[$2, $3, $4] = $6
+}
+
+# Processor time, user and system, of which the least is the least disturbed.
+$1 == "time" && (!(($2, $3) in spent) || $5 + $6 < spent[$2, $3]) {
+    spent[$2, $3] = $5 + $6
 }
 
 END {
@@ -69,6 +86,7 @@ END {
     flat("list")
     kept()
     over_http()
+    screens()
     print "\nTimes are of undisturbed measurements, where there are at least two."
     if (misses) {
         printf "\nMissed:\n\n%s", misses
@@ -180,6 +198,35 @@ function over_http(    i, sizes_served, many) {
         if (http[size, "ratio"] > 2)
             miss(sprintf("50 who watch cost %.2f × as much as one at %s, must be ≤ 2", http[size, "ratio"], grouped(size)))
     }
+}
+
+# The terminal screen: from the press of a key to the frame that answers it, and what a refresh costs, one a second.
+function screens(    i, sizes_pressed, many) {
+    many = ordered(pressed, sizes_pressed)
+    if (!many) return
+    print "\n| entries | `top` | movement | sort | order | typing | groups | details | freeze | a refresh, processor | of a snapshot |"
+    print "|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
+    for (i = 1; i <= many; i++) {
+        size = sizes_pressed[i]
+        screen("direct", "on the kernel's table")
+        screen("daemon", "on a daemon, its own cost")
+    }
+    print "\nMedian of at least 50 presses in a pseudo-terminal, in ms, and the slowest. Refreshes go on meanwhile."
+}
+
+function screen(where, place,    keys, many, i, snapshot) {
+    if (!((size, where) in refresh)) return
+    snapshot = (size, "walk") in spent ? spent[size, "walk"] : spent[size, "dump"]
+    many = split("movement sort order typing groups details freeze", keys, " ")
+    printf "| %s | %s ", grouped(size), place
+    for (i = 1; i <= many; i++) {
+        printf "| %.1f (%.1f) ", answer[size, where, keys[i]], longest[size, where, keys[i]]
+        if (size == judged && answer[size, where, keys[i]] > 50)
+            miss(sprintf("a key (%s) is answered in %.1f ms at %s, %s, must be ≤ 50", keys[i], answer[size, where, keys[i]], grouped(size), place))
+    }
+    printf "| %.0f ms | %.2f × |\n", 1000 * refresh[size, where], refresh[size, where] / snapshot
+    if (size == judged && refresh[size, where] > 1.1 * snapshot)
+        miss(sprintf("a refresh costs %.2f × a snapshot at %s, %s, must be ≤ 1.10", refresh[size, where] / snapshot, grouped(size), place))
 }
 
 function miss(text) {

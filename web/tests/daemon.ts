@@ -6,13 +6,17 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { expect } from "vitest";
 
 const PROGRAM = resolve(process.env["TRACKLIGHT"] ?? "../target/debug/tracklight");
 /** A folder with the built page, in place of the one in the program. */
 const PAGE = process.env["TRACKLIGHT_PAGE"];
 const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 /** How long something may take before a test fails. */
-export const PATIENCE = 30_000;
+export const PATIENCE = 300_000;
+
+/** Waits until something holds. */
+export const until = (holds: () => Promise<boolean> | boolean): Promise<void> => expect.poll(holds).toBe(true);
 
 /** A connection as the API tells it, as far as scenarios look at it. */
 export interface Row {
@@ -42,17 +46,27 @@ export class Daemon {
   #operator = "";
   url = "";
 
-  /** Starts the daemon and the browser. `flags` go to `tracklight demo serve`. */
-  static async start(flags: readonly string[] = []): Promise<Daemon> {
+  /** Starts a daemon on a demo network, and the browser. `flags` go to `tracklight demo serve`. */
+  static start(flags: readonly string[] = []): Promise<Daemon> {
+    return Daemon.#begin(["demo", "serve"], flags);
+  }
+
+  /** The same on the table of a network namespace. */
+  static inside(namespace: string): Promise<Daemon> {
+    return Daemon.#begin(["--netns", namespace, "serve"], []);
+  }
+
+  static async #begin(command: readonly string[], flags: readonly string[]): Promise<Daemon> {
     const daemon = new Daemon();
     const port = await freePort();
     daemon.url = `http://127.0.0.1:${port}`;
-    daemon.#words = ["demo", "serve", "--state", daemon.#folder, "--listen", `127.0.0.1:${port}`, ...flags];
+    const socket = join(daemon.#folder, "socket");
+    daemon.#words = [...command, "--state", daemon.#folder, "--socket", socket, "--listen", `127.0.0.1:${port}`, ...flags];
     daemon.run(daemon.#words);
     await daemon.answers();
     daemon.#browser = await chromium.launch({
       executablePath: CHROMIUM,
-      args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"],
+      args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync", "--disable-dev-shm-usage"],
     });
     return daemon;
   }
@@ -127,6 +141,7 @@ export class Daemon {
   async context(options: Parameters<Browser["newContext"]>[0] = {}): Promise<BrowserContext> {
     if (this.#browser === undefined) throw new Error("there is no browser");
     const context = await this.#browser.newContext({ viewport: { width: 1440, height: 900 }, locale: "en-GB", ...options });
+    context.setDefaultTimeout(PATIENCE);
     if (PAGE !== undefined) {
       const isFile = (url: URL): boolean => url.pathname === "/" || /^\/(assets\/|icon)/.test(url.pathname);
       await context.route(isFile, (route) => {
@@ -168,6 +183,11 @@ export class Daemon {
   async back(): Promise<void> {
     this.run(this.#words);
     await this.answers();
+  }
+
+  /** Closes every page: one that stays open goes on asking. */
+  async leave(): Promise<void> {
+    for (const context of this.#browser?.contexts() ?? []) await context.close();
   }
 
   async stop(): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Locator, Page } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { Daemon, PATIENCE, problems, type Row } from "./daemon";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { Daemon, problems, type Row } from "./daemon";
 
 let daemon: Daemon;
 
@@ -8,13 +8,14 @@ beforeAll(async () => {
   daemon = await Daemon.start();
 });
 afterAll(async () => daemon?.stop());
+afterEach(() => daemon.leave());
 
 /** The dialog for a connection, by way of its panel. */
 async function asked(page: Page, row: Row): Promise<Locator> {
   await page.goto(`${daemon.url}/?open=${row.name}`);
-  await page.getByRole("button", { name: "Delete …" }).click({ timeout: PATIENCE });
+  await page.getByRole("button", { name: "Delete …" }).click();
   const dialog = page.getByRole("dialog");
-  await dialog.locator("[data-table=owners]").waitFor({ timeout: PATIENCE });
+  await dialog.locator("[data-table=owners]").waitFor();
   return dialog;
 }
 
@@ -31,7 +32,7 @@ test("one is shown first, deleted by a yes, and put back", async () => {
   await dialog.locator("[data-counts=deleted]").waitFor();
   expect(await dialog.locator("[data-count=done] dd").innerText()).toBe("1");
   // The table hears of it by an event.
-  await expect.poll(async () => (await daemon.rows("tcp")).map(({ name }) => name), { timeout: PATIENCE }).not.toContain(row.name);
+  await expect.poll(async () => (await daemon.rows("tcp")).map(({ name }) => name)).not.toContain(row.name);
   await dialog.getByRole("button", { name: /^Undo \(/ }).click();
   await dialog.locator("[data-counts=undone]").waitFor();
   const counts = await dialog.locator("[data-counts=undone]").innerText();
@@ -87,9 +88,9 @@ test("one that ended meanwhile is counted as gone", async () => {
 test("Italian: the same dialog, and its numbers", async () => {
   const page = await daemon.signedIn("italian", "operator", { locale: "it-IT" });
   await page.goto(`${daemon.url}/?open=${(await daemon.one(ESTABLISHED)).name}`);
-  await page.getByRole("button", { name: "Elimina …" }).click({ timeout: PATIENCE });
+  await page.getByRole("button", { name: "Elimina …" }).click();
   const dialog = page.getByRole("dialog", { name: "Elimina connessioni" });
-  await dialog.getByText("Verrebbe eliminata una connessione.").waitFor({ timeout: PATIENCE });
+  await dialog.getByText("Verrebbe eliminata una connessione.").waitFor();
   await dialog.getByRole("button", { name: "Annulla" }).click();
   expect(problems(page)).toEqual([]);
 });
@@ -98,7 +99,7 @@ async function flushDialog(page: Page): Promise<Locator> {
   await page.keyboard.press("?");
   await page.getByRole("button", { name: "Empty the whole table …" }).click();
   const dialog = page.getByRole("dialog", { name: "Empty the table" });
-  await expect.poll(async () => Number((await dialog.locator("[data-fact=present]").innerText()).replace(/\D/g, "")), { timeout: PATIENCE }).toBeGreaterThan(0);
+  await expect.poll(async () => Number((await dialog.locator("[data-fact=present]").innerText()).replace(/\D/g, ""))).toBeGreaterThan(0);
   return dialog;
 }
 
@@ -117,7 +118,7 @@ test("emptying wants the present count, says when it differs, and tells what is 
   expect(Number(present.replace(/\D/g, ""))).toBeGreaterThan(3);
   await dialog.getByRole("textbox").fill(present);
   await button.click();
-  await dialog.locator("[data-fact=flushed]").waitFor({ timeout: PATIENCE });
+  await dialog.locator("[data-fact=flushed]").waitFor();
   expect(await dialog.locator("[data-fact=flushed]").innerText()).toMatch(/There were [\d,]+ connections; [\d,]+ are in the table now\./);
   expect(problems(page).filter((problem) => !problem.includes("409"))).toEqual([]);
 });

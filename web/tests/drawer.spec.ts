@@ -1,6 +1,6 @@
 import type { Page } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { Daemon, PATIENCE, problems, type Row } from "./daemon";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { Daemon, problems, type Row } from "./daemon";
 
 let daemon: Daemon;
 
@@ -8,10 +8,11 @@ beforeAll(async () => {
   daemon = await Daemon.start();
 });
 afterAll(async () => daemon?.stop());
+afterEach(() => daemon.leave());
 
 async function opened(page: Page, row: Row): Promise<void> {
   await page.goto(`${daemon.url}/?open=${row.name}`);
-  await page.locator("[data-part=facts]").waitFor({ timeout: PATIENCE });
+  await page.locator("[data-part=facts]").waitFor();
 }
 
 const text = (page: Page, selector: string): Promise<string> => page.locator(selector).innerText();
@@ -65,11 +66,11 @@ test("the chart grows while it is open, and counters are those of the kernel", a
   const page = await daemon.signedIn("chart", "viewer");
   await opened(page, await daemon.one("icmp and not unreplied"));
   const chart = page.locator("[data-part=traffic] svg");
-  await expect.poll(async () => Number(await chart.getAttribute("data-samples")), { timeout: PATIENCE }).toBeGreaterThan(2);
+  await expect.poll(async () => Number(await chart.getAttribute("data-samples"))).toBeGreaterThan(2);
   expect(await chart.getAttribute("aria-label")).toMatch(/Traffic of the last two minutes/);
   const packets = page.locator("[data-direction=up] td").last();
   const before = Number((await packets.innerText()).replace(/\D/g, ""));
-  await expect.poll(async () => Number((await packets.innerText()).replace(/\D/g, "")), { timeout: PATIENCE }).toBeGreaterThan(before);
+  await expect.poll(async () => Number((await packets.innerText()).replace(/\D/g, ""))).toBeGreaterThan(before);
   expect(problems(page)).toEqual([]);
 });
 
@@ -124,7 +125,7 @@ test("when it ends, that is told, and the last that was known stays", async () =
   await opened(page, row);
   await daemon.ask(daemon.operator, "DELETE", `/connections/${row.name}`);
   // The time is told by the event; a look may be quicker, and knows only that it is gone.
-  await page.getByText(/This connection (ended at \d|has ended)/).waitFor({ timeout: PATIENCE });
+  await page.getByText(/This connection (ended at \d|has ended)/).waitFor();
   expect(await text(page, "[data-fact=orig]")).toContain(row.orig.src);
   expect(await page.getByRole("button", { name: "Delete …" }).isDisabled()).toBe(true);
   // Where the look was quicker than the event, the browser notes the answer 404.
@@ -134,7 +135,7 @@ test("when it ends, that is told, and the last that was known stays", async () =
 test("a link to one that is not there says so", async () => {
   const page = await daemon.signedIn("never", "viewer");
   await page.goto(`${daemon.url}/?open=00000001-00000001`);
-  await page.getByText("No such connection is in the table").waitFor({ timeout: PATIENCE });
+  await page.getByText("No such connection is in the table").waitFor();
   expect(problems(page)).toEqual(["Failed to load resource: the server responded with a status of 404 (Not Found)"]);
 });
 

@@ -1,6 +1,6 @@
 import type { Locator, Page, Route } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
-import { Daemon, PATIENCE, problems } from "./daemon";
+import { Daemon, problems, until } from "./daemon";
 
 interface Sums {
   connections: number;
@@ -19,10 +19,10 @@ let number = 0;
 beforeAll(async () => {
   daemon = await Daemon.start();
   // Enough different sources and ports to be worth grouping.
-  await vi.waitUntil(async () => (await daemon.rows("udp")).length > 60, { timeout: 90_000, interval: 1000 });
+  await vi.waitUntil(async () => (await daemon.rows("udp")).length > 60, { timeout: 300_000, interval: 1000 });
 });
 afterAll(async () => daemon?.stop());
-afterEach(() => page.context().close());
+afterEach(() => daemon.leave());
 
 async function open(search: string): Promise<void> {
   number += 1;
@@ -35,7 +35,6 @@ const groups = (): Locator => table().locator("tbody tr[data-group]");
 const group = (key: string): Locator => table().locator(`tr[data-group="${key}"]`);
 const head = (name: string): Locator => table().getByRole("columnheader", { name });
 const inAddress = (name: string): string => new URL(page.url()).searchParams.get(name) ?? "";
-const until = (holds: () => Promise<boolean> | boolean) => expect.poll(holds, { timeout: PATIENCE }).toBe(true);
 const figure = (text: string): number => Number(text.replace(/\D/g, ""));
 
 /** All in one look, as the numbers change every two seconds: what the table shows of each row. */
@@ -296,7 +295,7 @@ test("groups that cannot be read say why, and come back", async () => {
   // What was known stays while it fails, and is told to be old.
   isBroken = true;
   const stale = page.locator("section.groups [role=status].bad");
-  await stale.waitFor({ timeout: PATIENCE });
+  await stale.waitFor();
   expect(await group("tcp").count()).toBe(1);
   expect(problems(page).filter((problem) => !problem.includes("500"))).toEqual([]);
 });

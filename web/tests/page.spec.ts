@@ -1,9 +1,9 @@
 import { gzipSync } from "node:zlib";
 import AxeBuilder from "@axe-core/playwright";
 import type { Page } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { TABS } from "../src/lib/tabs";
-import { Daemon, PATIENCE, problems } from "./daemon";
+import { Daemon, problems } from "./daemon";
 
 /** Axe reads every element of every row: on a busy machine that takes its time. */
 const AXE = 300_000;
@@ -16,6 +16,7 @@ beforeAll(async () => {
   daemon = await Daemon.start();
 });
 afterAll(async () => daemon?.stop());
+afterEach(() => daemon.leave());
 
 const heading = (page: Page) => page.getByRole("heading", { name: "Tracklight" });
 const tab = (page: Page, name: string) => page.getByRole("navigation").getByRole("button", { name, exact: true });
@@ -35,10 +36,30 @@ test("signing in by the form leads to the page, a wrong token does not", async (
   expect(problems(own)).toEqual([]);
 });
 
+test("a link leads to its view also by way of signing in", async () => {
+  const context = await daemon.context();
+  const page = await context.newPage();
+  const search = new URLSearchParams({ q: 'tcp and (src == 10.0.0.2 or state ~ "EST*")', tab: "groups" });
+  await page.goto(`${daemon.url}/?${search}`);
+  await page.waitForURL((url) => url.pathname === "/signin");
+  await page.getByLabel("Token").fill("tl_wrong");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByText("does not hold").waitFor();
+  await page.getByLabel("Token").fill(daemon.token("linked", "viewer"));
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.waitForURL((url) => url.pathname === "/");
+  expect(Object.fromEntries(new URL(page.url()).searchParams)).toEqual(Object.fromEntries(search));
+  // Nowhere else.
+  for (const next of ["//example.org/?x", "https://example.org/?x", "/api/v1/status", '/?"><script>']) {
+    await page.goto(`${daemon.url}/signin?${new URLSearchParams({ next })}`);
+    expect(await page.locator("[name=next]").getAttribute("value"), next).toBe("/");
+  }
+});
+
 test("signing out ends the session and shows the form", async () => {
   const page = await daemon.signedIn("leaves", "viewer");
   await page.getByRole("button", { name: "Sign out" }).click();
-  await page.waitForURL((url) => url.pathname === "/signin", { timeout: PATIENCE });
+  await page.waitForURL((url) => url.pathname === "/signin");
   const status = await page.evaluate(async () => (await fetch("/api/v1/session")).status);
   expect(status).toBe(401);
 });
@@ -46,10 +67,10 @@ test("signing out ends the session and shows the form", async () => {
 test("a token that is revoked while the page is open is told", async () => {
   const page = await daemon.signedIn("revoked", "viewer");
   await tab(page, "Health").click();
-  await page.getByText(/^[\d,]+$/).first().waitFor({ timeout: PATIENCE });
+  await page.getByText(/^[\d,]+$/).first().waitFor();
   daemon.revoke("revoked");
-  await page.getByText("You are signed out").waitFor({ timeout: PATIENCE });
-  expect(await page.getByRole("link", { name: "Sign in" }).getAttribute("href")).toBe("/signin");
+  await page.getByText("You are signed out").waitFor();
+  expect(await page.getByRole("link", { name: "Sign in" }).getAttribute("href")).toBe("/signin?next=%2F%3Ftab%3Dhealth");
   // Answers 401 are what the browser notes.
   expect(problems(page).filter((problem) => !problem.includes("401"))).toEqual([]);
 });
@@ -99,7 +120,7 @@ for (const colorScheme of ["light", "dark"] as const) {
     for (const name of TABS) {
       await page.goto(`${daemon.url}/?tab=${name}`);
       await page.locator(`main`).waitFor();
-      await page.locator("[data-fact=drop] strong").getByText(/^\d/).waitFor({ timeout: PATIENCE });
+      await page.locator("[data-fact=drop] strong").getByText(/^\d/).waitFor();
       await accessible(page, name);
     }
     expect(problems(page)).toEqual([]);
@@ -112,10 +133,10 @@ for (const colorScheme of ["light", "dark"] as const) {
       return ((await answer.json()) as { connections: { name: string }[] }).connections[0]?.name ?? "";
     });
     await page.goto(`${daemon.url}/?open=${open}`);
-    await page.locator("[data-fact=mark-parts], [data-fact=mark]").first().waitFor({ timeout: PATIENCE });
+    await page.locator("[data-fact=mark-parts], [data-fact=mark]").first().waitFor();
     await accessible(page, "panel");
     await page.getByRole("button", { name: "Delete …" }).click();
-    await page.locator("[data-table=owners]").waitFor({ timeout: PATIENCE });
+    await page.locator("[data-table=owners]").waitFor();
     await accessible(page, "deletion");
     await page.keyboard.press("Escape");
     await page.getByRole("dialog").waitFor({ state: "detached" });
@@ -184,7 +205,7 @@ test("a phone has no page that scrolls sideways", async () => {
   const page = await daemon.signedIn("phone", "operator", { viewport: { width: 390, height: 780 } });
   for (const name of TABS) {
     await page.goto(`${daemon.url}/?tab=${name}`);
-    await page.locator("[data-fact=drop] strong").getByText(/^\d/).waitFor({ timeout: PATIENCE });
+    await page.locator("[data-fact=drop] strong").getByText(/^\d/).waitFor();
     expect(await page.evaluate(() => document.documentElement.scrollWidth), name).toBeLessThanOrEqual(390);
   }
   expect(problems(page)).toEqual([]);
@@ -223,7 +244,7 @@ test("the first load is small, and nothing is asked of other origins", async () 
     );
   });
   await page.goto(`${daemon.url}/`, { waitUntil: "load" });
-  await page.locator("[data-fact=drop] strong").getByText(/^\d/).waitFor({ timeout: PATIENCE });
+  await page.locator("[data-fact=drop] strong").getByText(/^\d/).waitFor();
   const total = (await Promise.all(sizes)).reduce((all, size) => all + size, 0);
   expect(total).toBeGreaterThan(10_000);
   expect(total).toBeLessThanOrEqual(FIRST_LOAD);
@@ -235,13 +256,13 @@ test("the first load is small, and nothing is asked of other origins", async () 
 test("a daemon that is gone is told, and the page comes back by itself", async () => {
   const page = await daemon.signedIn("waits", "viewer");
   await tab(page, "Health").click();
-  await page.locator("[data-fact=connections] strong").getByText(/^\d/).waitFor({ timeout: PATIENCE });
+  await page.locator("[data-fact=connections] strong").getByText(/^\d/).waitFor();
   await daemon.gone();
-  await page.getByText("The daemon does not answer").waitFor({ timeout: PATIENCE });
+  await page.getByText("The daemon does not answer").waitFor();
   await daemon.back();
-  await page.getByText("The daemon does not answer").waitFor({ state: "detached", timeout: PATIENCE });
+  await page.getByText("The daemon does not answer").waitFor({ state: "detached" });
   const live = page.locator("[data-fact=connections] strong").getByText(/^\d/);
-  await live.or(page.getByText("You are signed out")).first().waitFor({ timeout: PATIENCE });
+  await live.or(page.getByText("You are signed out")).first().waitFor();
   expect(problems(page).filter((problem) => !/ERR_CONNECTION|ERR_INCOMPLETE|ERR_EMPTY|401|50\d/.test(problem))).toEqual([]);
 });
 
@@ -249,20 +270,20 @@ test("a page that nobody sees lets its stream go, and goes on when somebody does
   const page = await daemon.signedIn("unseen", "viewer");
   await heading(page).waitFor();
   await page.clock.install();
-  await page.goto(daemon.url);
   const stream = /\/api\/v1\/live\?/;
-  await page.waitForResponse((response) => stream.test(response.url()));
+  const begun = page.waitForResponse((response) => stream.test(response.url()));
+  await page.goto(daemon.url);
+  await begun;
   const beSeen = (isSeen: boolean): Promise<void> =>
     page.evaluate((isHidden) => {
       Object.defineProperty(document, "hidden", { value: isHidden, configurable: true });
       document.dispatchEvent(new Event("visibilitychange"));
     }, !isSeen);
-  const over = page.waitForEvent("requestfailed", { predicate: (request) => stream.test(request.url()), timeout: PATIENCE });
+  const over = page.waitForEvent("requestfailed", { predicate: (request) => stream.test(request.url()) });
   await beSeen(false);
   await page.clock.fastForward(21_000);
   await over;
-  const again = page.waitForResponse((response) => stream.test(response.url()), { timeout: PATIENCE });
+  const again = page.waitForResponse((response) => stream.test(response.url()));
   await beSeen(true);
   expect((await again).status()).toBe(200);
-  await page.context().close();
 });

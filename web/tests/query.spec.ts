@@ -1,6 +1,6 @@
 import type { Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { Daemon, problems } from "./daemon";
+import { Daemon, problems, until } from "./daemon";
 
 let daemon: Daemon;
 let page: Page;
@@ -10,7 +10,7 @@ beforeAll(async () => {
   daemon = await Daemon.start();
 });
 afterAll(() => daemon.stop());
-afterEach(() => page.context().close());
+afterEach(() => daemon.leave());
 
 async function open(search = ""): Promise<void> {
   number += 1;
@@ -24,7 +24,6 @@ const row = () => page.locator("[role=row][data-name]");
 const options = () => page.getByRole("listbox", { name: "What can follow" }).getByRole("option");
 const told = () => page.locator("#query-said");
 const query = (): string => new URL(page.url()).searchParams.get("q") ?? "";
-const until = (holds: () => Promise<boolean> | boolean) => expect.poll(holds, { timeout: 15_000 }).toBe(true);
 const shown = (column: string): Promise<string[]> =>
   page.locator(`[role=row][data-name]:not(.ended):not(.left) [data-column=${column}]`).allInnerTexts();
 

@@ -8,7 +8,7 @@ import { table } from "../src/i18n/table";
 import { chart } from "../src/i18n/chart";
 import { tabs } from "../src/i18n/tabs";
 import { TABS } from "../src/lib/tabs";
-import { Daemon, PATIENCE, problems } from "./daemon";
+import { Daemon, problems, until } from "./daemon";
 
 /** Axe reads every element of every row: on a busy machine that takes its time. */
 const AXE = 300_000;
@@ -21,7 +21,7 @@ beforeAll(async () => {
   daemon = await Daemon.start();
 });
 afterAll(async () => daemon?.stop());
-afterEach(() => page.context().close());
+afterEach(() => daemon.leave());
 
 type Options = Parameters<Daemon["signedIn"]>[2];
 
@@ -31,7 +31,6 @@ async function signedIn(role: "operator" | "viewer" = "viewer", options: Options
   return `states-${number}`;
 }
 
-const until = (holds: () => Promise<boolean> | boolean) => expect.poll(holds, { timeout: PATIENCE }).toBe(true);
 const inAddress = (name: string): string => new URL(page.url()).searchParams.get(name) ?? "";
 const rows = () => page.locator("[role=row][data-name]");
 const nothing = (state: string) => page.locator(`.nothing[data-state=${state}]`);
@@ -103,7 +102,7 @@ test("a session that ends is told over the table, which stays as it was", async 
   const name = await signedIn();
   await rows().first().waitFor();
   daemon.revoke(name);
-  await page.getByText("You are signed out").first().waitFor({ timeout: PATIENCE });
+  await page.getByText("You are signed out").first().waitFor();
   expect(await rows().count()).toBeGreaterThan(0);
   expect(await page.getByRole("link", { name: "Sign in" }).getAttribute("href")).toBe("/signin");
   expect(problems(page).filter((problem) => !problem.includes("401"))).toEqual([]);

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import type { Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
-import { Daemon, problems } from "./daemon";
+import { Daemon, problems, until } from "./daemon";
 
 let daemon: Daemon;
 let token: string;
@@ -12,10 +12,10 @@ beforeAll(async () => {
   daemon = await Daemon.start();
   token = daemon.token("asks", "operator");
   // Traffic that the scenarios look at: enough rows to scroll.
-  await vi.waitUntil(async () => (await total("")) > 120, { timeout: 90_000, interval: 1000 });
+  await vi.waitUntil(async () => (await total("")) > 120, { timeout: 300_000, interval: 1000 });
 });
 afterAll(() => daemon.stop());
-afterEach(() => page.context().close());
+afterEach(() => daemon.leave());
 
 async function total(query: string): Promise<number> {
   const search = new URLSearchParams({ limit: "1", ...(query === "" ? {} : { query }) });
@@ -36,7 +36,6 @@ const at = (place: number) => page.locator(`#row-${place}`);
 const cell = (place: number, column: string) => at(place).locator(`[data-column=${column}]`);
 const head = (name: string) => page.getByRole("columnheader", { name, exact: true });
 const query = (): string => new URL(page.url()).searchParams.get("q") ?? "";
-const until = (holds: () => Promise<boolean> | boolean) => expect.poll(holds, { timeout: 15_000 }).toBe(true);
 const heads = async (): Promise<string[]> =>
   (await page.locator("[role=columnheader] button span:first-child").allInnerTexts()).map((text) => text.trim());
 
@@ -98,7 +97,7 @@ test("new rows are tinted, and ended ones struck through for a moment", async ()
   await page.locator("[role=row].new").first().waitFor();
   // What ends next is at the top.
   await page.goto(`${daemon.url}/?q=udp+and+dport+%3D%3D+53&sort=timeout&reverse=1`);
-  await page.locator("[role=row].ended").first().waitFor({ timeout: 60_000 });
+  await page.locator("[role=row].ended").first().waitFor();
   expect(problems(page)).toEqual([]);
 });
 

@@ -1,6 +1,6 @@
 import type { Locator, Page, Route } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { Daemon, PATIENCE, problems } from "./daemon";
+import { Daemon, problems, until } from "./daemon";
 
 let daemon: Daemon;
 let page: Page;
@@ -10,7 +10,7 @@ beforeAll(async () => {
   daemon = await Daemon.start();
 });
 afterAll(async () => daemon?.stop());
-afterEach(() => page.context().close());
+afterEach(() => daemon.leave());
 
 type Options = Parameters<Daemon["signedIn"]>[2];
 
@@ -22,7 +22,6 @@ async function open(tab: string, role: "operator" | "viewer" = "viewer", options
   return name;
 }
 
-const until = (holds: () => Promise<boolean> | boolean) => expect.poll(holds, { timeout: PATIENCE }).toBe(true);
 const inAddress = (name: string): string => new URL(page.url()).searchParams.get(name) ?? "";
 const figure = (text: string): number => Number(text.replace(/[^\d]/g, ""));
 const ask = <T>(method: string, path: string, body?: unknown): Promise<T> => daemon.ask(daemon.operator, method, path, body) as Promise<T>;

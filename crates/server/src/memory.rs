@@ -287,7 +287,9 @@ pub(crate) async fn hold_answer(request: Request, next: Next) -> Response {
     let holder = request.extensions().get::<Holder>().cloned();
     let response = next.run(request).await;
     let size = response.body().size_hint().exact();
-    let (Some(holder), Some(size)) = (holder, size.filter(|size| *size > SHORT)) else {
+    let is_counted = response.extensions().get::<Counted>().is_some();
+    let (Some(holder), Some(size)) = (holder, size.filter(|size| *size > SHORT && !is_counted))
+    else {
         return response;
     };
     let size = usize::try_from(size).unwrap_or(usize::MAX);
@@ -295,6 +297,17 @@ pub(crate) async fn hold_answer(request: Request, next: Next) -> Response {
         Ok(share) => response.map(|body| held(body, share)),
         Err(fault) => fault.into_response(),
     }
+}
+
+/// Whose room was taken already.
+#[derive(Clone, Copy)]
+struct Counted;
+
+/// An answer that has its room.
+pub(crate) fn counted(response: Response, share: Share) -> Response {
+    let mut response = response.map(|body| held(body, share));
+    response.extensions_mut().insert(Counted);
+    response
 }
 
 /// A body that keeps its room until it was taken.

@@ -181,6 +181,8 @@ pub(crate) enum Command {
     Save(commands::save::Args),
     /// Put the entries of a saved table back
     Restore(commands::restore::Args),
+    /// Show the table as it moves, full screen: sorted, searched, grouped, deleted from
+    Top(commands::top::Args),
     /// Print births, changes and deaths of connections as they happen
     Watch(commands::watch::Args),
     /// Count connections

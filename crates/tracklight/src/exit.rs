@@ -28,7 +28,13 @@ fn status(code: &str) -> u8 {
         | "file-exists" | "own-session" => 1,
         "usage" | "no-namespace" | "unreadable" | "not-a-table" => 2,
         _ if code.starts_with("query-") => 2,
-        "permission-denied" | "not-permitted" | "user-namespace-forbidden" => 3,
+        "permission-denied"
+        | "not-permitted"
+        | "user-namespace-forbidden"
+        | "not-signed-in"
+        | "wrong-token"
+        | "signed-out"
+        | "forbidden" => 3,
         _ => 4,
     }
 }

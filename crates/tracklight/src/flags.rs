@@ -185,6 +185,23 @@ impl FilterFlags {
         Ok(parse(&text)?.and(parse(&conditions.join(" and "))?))
     }
 
+    /// What the words of a query and the flags select together, as one text.
+    pub(crate) fn text(&self, words: &[String], global: &Global) -> Result<String, Failure> {
+        let text = words.join(" ");
+        let mut parts = match text.trim() {
+            "" => Vec::new(),
+            text => vec![text.to_owned()],
+        };
+        let conditions = self.conditions(&vocabulary(global)?)?;
+        if let [text] = parts.as_mut_slice()
+            && !conditions.is_empty()
+        {
+            *text = format!("({text})");
+        }
+        parts.extend(conditions);
+        Ok(parts.join(" and "))
+    }
+
     /// What the flags say, in the query language.
     fn conditions(&self, vocabulary: &Vocabulary) -> Result<Vec<String>, Failure> {
         let lists = [

@@ -9,6 +9,7 @@ mod output;
 mod progress;
 mod shell;
 mod table;
+mod transport;
 mod untracked;
 mod values;
 

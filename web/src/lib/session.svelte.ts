@@ -26,4 +26,7 @@ class Session {
   }
 }
 
+/** Where one signs in, and is led back to this view from. */
+export const signIn = (): string => (location.search === "" ? "/signin" : `/signin?${new URLSearchParams({ next: `/${location.search}` })}`);
+
 export const session = new Session();

@@ -71,10 +71,10 @@ const BATCH: usize = 512;
 const HELD: Duration = Duration::from_millis(5);
 /// How long a thread waits before it tries again what the kernel refused.
 pub(super) const AGAIN: Duration = Duration::from_secs(1);
-/// Tells the log what begins to fail and what is well again, once each.
+/// Tells the log what begins to fail, what fails in another way, and what is well again, once each.
 pub(super) fn log_change(what: &str, before: Option<&Failure>, now: Option<&Failure>) {
     match (before, now) {
-        (None, Some(failure)) => {
+        (before, Some(failure)) if before.map(|before| before.code) != Some(failure.code) => {
             tracing::warn!(code = failure.code, "{what}: {failure}");
         }
         (Some(_), None) => tracing::info!("{what}: all is well again"),
@@ -165,6 +165,14 @@ impl Shared {
         let limit = self
             .setting("nf_conntrack_max")
             .and_then(|text| text.trim().parse().ok());
+        {
+            // Known at once: the first reading of a large table takes seconds, and nothing is off meanwhile.
+            let mut status = lock(&self.status);
+            status.accounting = accounting;
+            status.timestamps = timestamps;
+            status.events = events;
+            status.limit = limit;
+        }
         self.change(Store::begin_reading);
         let query = Query::any();
         let read = self.source.fold(
@@ -197,10 +205,6 @@ impl Shared {
         if nothing_lost {
             status.turn = turn;
         }
-        status.accounting = accounting;
-        status.timestamps = timestamps;
-        status.events = events;
-        status.limit = limit;
         status.took = began.elapsed();
         drop(status);
         self.is_ready.notify_all();

@@ -112,6 +112,8 @@ pub struct Row {
     pub entry: Entry,
     /// How much it moves; `None` before it was read twice, and where accounting is off.
     pub rates: Option<Rates>,
+    /// Whether a reading of the table has seen it; before, its counters are not known.
+    pub is_read: bool,
 }
 
 /// What a page is sorted by.
@@ -437,7 +439,8 @@ impl Live {
     fn freshened(&self, mut rows: Vec<Row>) -> Vec<Row> {
         if self.status().accounting {
             for row in &mut rows {
-                if row.entry.counters_orig.is_none()
+                if !row.is_read
+                    && row.entry.counters_orig.is_none()
                     && let Ok(entry) = self.client().get(&row.entry.key())
                     && entry.id == row.entry.id
                 {
@@ -471,6 +474,7 @@ impl Live {
                         rows.push(Row {
                             entry: entry.clone(),
                             rates: packed.rates(),
+                            is_read: packed.is_read(),
                         });
                     }
                 }
@@ -506,7 +510,11 @@ impl Live {
     pub fn get(&self, key: &Key) -> Result<Row, Failure> {
         let entry = self.client().get(key)?;
         let rates = self.store().rates_of(&entry);
-        Ok(Row { entry, rates })
+        Ok(Row {
+            entry,
+            rates,
+            is_read: true,
+        })
     }
 
     /// The connection of a short name ([`name`]), as the kernel has it now.

@@ -431,6 +431,11 @@ impl Packed {
         ])
     }
 
+    /// Whether a reading of the table has seen it.
+    pub(super) const fn is_read(&self) -> bool {
+        self.read_at != 0
+    }
+
     pub(super) fn rates(&self) -> Option<Rates> {
         let [bytes_orig, bytes_reply, packets_orig, packets_reply] = self.rates;
         self.is(has::RATES).then_some(Rates {

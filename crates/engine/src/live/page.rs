@@ -298,6 +298,7 @@ impl Default for Ranked {
             row: Row {
                 entry: Entry::blank(),
                 rates: None,
+                is_read: false,
             },
         }
     }

@@ -176,7 +176,7 @@ impl Store {
         packed.told = told;
         packed.is_heard = known.is_heard;
         packed.set_rates(rates(&known, &packed));
-        if known.read_at != 0 {
+        if known.is_read() {
             self.count_moved(packed.counted(), known.counted());
         } else if self.is_whole {
             self.count_moved(packed.counted(), None);
@@ -265,7 +265,7 @@ impl Store {
             let counted = entry.counters_orig.zip(entry.counters_reply);
             let last =
                 counted.map(|(orig, reply)| [orig.bytes, reply.bytes, orig.packets, reply.packets]);
-            let before = known.counted().filter(|_| known.read_at != 0);
+            let before = known.counted().filter(|_| known.is_read());
             if before.is_some() || self.is_whole {
                 self.count_moved(last, before);
             }
@@ -293,6 +293,7 @@ impl Store {
         Some(Row {
             entry,
             rates: packed.rates(),
+            is_read: packed.is_read(),
         })
     }
 

@@ -110,6 +110,7 @@ mod tests {
                 ..Rates::default()
             }),
             entry,
+            is_read: true,
         };
         let mut config = Config::default();
         config.names.hosts.insert(host(1), "nas".to_owned());

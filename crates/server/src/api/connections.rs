@@ -150,7 +150,7 @@ impl Wanted {
 /// A page has sums of all that is selected, and a cursor under which the rows behind it can be had:
 /// their order stays as it is while the table moves, and what has ended is left out. text/csv and
 /// NDJSON are sent while the table is read; an answer that breaks off is not whole. The last line
-/// of NDJSON has `totals` and `truth`; text/csv has the truth in the header `Tracklight-Truth`.
+/// of NDJSON has `written` and `truth`; text/csv has the truth in the header `Tracklight-Truth`.
 #[utoipa::path(get, path = "/api/v1/connections", tag = "connections", params(ListParams),
     responses(
         (status = 200, description = "Connections", content(

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use engine::Failure;
 use engine::contract::{self, Reply, Setup};
 use serde_json::Value;
@@ -17,7 +17,7 @@ use super::error::Fault;
 use super::extract::{self, Seer};
 use crate::app::App;
 use crate::audit::Counts;
-use crate::memory::Holder;
+use crate::memory::{self, Holder};
 use crate::shares::Share;
 use crate::who::{Role, Who};
 
@@ -45,41 +45,42 @@ pub async fn read(
         Ok(input) => input,
         Err(fault) => return unread(fault),
     };
-    let busy = |fault: &Fault| {
-        let failure = Failure::new("busy", fault.body().message.clone(), "");
-        Ok(with_status(contract::refuse(failure), fault.status()))
-    };
-    // Asked for before the table is read: a long list is held until its reader has taken it.
-    let is_long =
-        contract::lists_more_than(&input, LARGE) && app.live.summary().connections > LARGE as u64;
-    let permit = match is_long.then(|| app.api.work.stream()).transpose() {
-        Ok(permit) => permit,
-        Err(fault) => return busy(&fault),
-    };
-    let state = Arc::clone(&app);
-    let reply = app
-        .api
-        .work
-        .run(move || Ok::<_, Failure>(with_setup(&state, |setup| contract::read(&input, setup))))
-        .await?;
-    let rows = reply.listed();
-    let share = match (permit, holder) {
-        (Some(permit), _) => Ok(Some(permit)),
-        // There are more than there were, or the table was not known yet.
-        (None, _) if rows > LARGE => app.api.work.stream().map(Some),
-        (None, Some(holder)) if rows > 0 => holder.answer(rows * ROW).map(Some),
-        (None, _) => Ok(None),
-    };
-    match share {
-        Ok(share) => Ok(answered(reply, share)),
-        Err(fault) => busy(&fault),
-    }
+    read_with(app, input, holder).await.or_else(refused)
 }
 
-/// Longer lists are kept in memory for only so many readers at once.
-const LARGE: usize = 10_000;
-/// What a row of a shorter one takes there, with its part of what is written and not yet taken.
-const ROW: usize = 512;
+/// Lists longer than this are written while they are sent, to only so many readers at once; all else is
+/// whole before it is sent.
+const LONG: usize = 2000;
+
+async fn read_with(app: Arc<App>, input: Bytes, holder: Option<Holder>) -> Result<Response, Fault> {
+    let work = &app.api.work;
+    // Asked for before the table is read: a long list is held until its reader has taken it.
+    let is_long =
+        contract::lists_more_than(&input, LONG) && app.live.summary().connections > LONG as u64;
+    let permit = is_long.then(|| work.stream()).transpose()?;
+    let state = Arc::clone(&app);
+    let read = move || {
+        let reply = with_setup(&state, |setup| contract::read(&input, setup));
+        let whole = (reply.listed() <= LONG)
+            .then(|| written(&reply))
+            .transpose()?;
+        Ok::<_, Failure>((reply, whole))
+    };
+    let (reply, whole) = work.run(read).await?;
+    let Some(whole) = whole else {
+        // There may be more than there were, or the table was not known yet.
+        let permit = permit.map_or_else(|| work.stream(), Ok)?;
+        return Ok(streamed(reply, permit));
+    };
+    let share = holder
+        .map(|holder| holder.answer(whole.len()))
+        .transpose()?;
+    let mut response = answered(&reply, whole);
+    if let Some(share) = share {
+        response = memory::counted(response, share);
+    }
+    Ok(response)
+}
 
 /// The panel's `delete`: one connection, or all.
 #[utoipa::path(post, path = "/api/connections/delete", tag = "contract",
@@ -104,19 +105,19 @@ pub async fn delete(
             who.name
         );
         let failure = Failure::new("permission-denied", message, "");
-        return Ok(answered(contract::refuse(failure), None));
+        return told(&contract::refuse(failure));
     }
     let input = match extract::bytes(request).await {
         Ok(input) => input,
         Err(fault) => return unread(fault),
     };
     let state = Arc::clone(&app);
-    let reply = app
+    let done = app
         .api
         .work
-        .run(move || Ok::<_, Failure>(deleted(&state, &who, &input)))
-        .await?;
-    Ok(answered(reply, None))
+        .run(move || Ok::<_, Failure>(deleted(&state, &who, &input)));
+    let done = done.await.and_then(|reply| told(&reply));
+    done.or_else(refused)
 }
 
 /// The contract's answer to a body that could not be read, with the status that fits. Who may not ask
@@ -124,14 +125,30 @@ pub async fn delete(
 fn unread(fault: Fault) -> Result<Response, Fault> {
     match fault.status() {
         StatusCode::UNAUTHORIZED => Err(fault),
-        status => Ok(with_status(contract::refuse_input(), status)),
+        status => with_status(&contract::refuse_input(), status),
     }
 }
 
-fn with_status(reply: Reply, status: StatusCode) -> Response {
-    let mut response = answered(reply, None);
+/// The same to what cannot be done now.
+fn refused(fault: Fault) -> Result<Response, Fault> {
+    match fault.status() {
+        StatusCode::UNAUTHORIZED => Err(fault),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            let failure = Failure::new("busy", fault.body().message.clone(), "");
+            with_status(&contract::refuse(failure), StatusCode::SERVICE_UNAVAILABLE)
+        }
+        status => with_status(&contract::refuse(fault.into_failure()), status),
+    }
+}
+
+fn with_status(reply: &Reply, status: StatusCode) -> Result<Response, Fault> {
+    let mut response = told(reply)?;
     *response.status_mut() = status;
-    response
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        let headers = response.headers_mut();
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    Ok(response)
 }
 
 fn deleted(app: &App, who: &Who, input: &Bytes) -> Reply {
@@ -200,15 +217,27 @@ fn with_setup(app: &App, call: impl FnOnce(&Setup) -> Reply) -> Reply {
     }
 }
 
+/// A reply of a line or two.
+fn told(reply: &Reply) -> Result<Response, Fault> {
+    Ok(answered(reply, written(reply)?))
+}
+
+fn written(reply: &Reply) -> Result<Vec<u8>, Failure> {
+    let mut whole = Vec::new();
+    reply.write_to(&mut whole).map_err(|error| {
+        Failure::new(
+            "internal",
+            format!("the answer could not be written: {error}"),
+            "",
+        )
+    })?;
+    Ok(whole)
+}
+
 /// The reply's body is written while it is sent: of a million connections it is 600 MB.
-fn answered(reply: Reply, permit: Option<Share>) -> Response {
-    for note in reply.notes() {
-        tracing::warn!("contract: {note}");
-    }
-    let status = StatusCode::from_u16(reply.http_status());
-    let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let source = reply.source();
+fn streamed(reply: Reply, permit: Share) -> Response {
     let (pieces, body) = answer::body();
+    let response = answered(&reply, body);
     tokio::task::spawn_blocking(move || {
         let mut writer = Writer(pieces);
         // A reader that went away: the body breaks off.
@@ -217,10 +246,26 @@ fn answered(reply: Reply, permit: Option<Share>) -> Response {
         }
         drop(permit);
     });
-    let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+    response
+}
+
+fn answered(reply: &Reply, body: impl Into<Body>) -> Response {
+    for note in reply.notes() {
+        // Who answered `stats` is in a header too, and panels ask for it each second.
+        match reply.source() {
+            Some(_) => tracing::debug!("contract: {note}"),
+            None => tracing::warn!("contract: {note}"),
+        }
+    }
+    let status = StatusCode::from_u16(reply.http_status());
+    let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
     let headers = response.headers_mut();
+    let json = HeaderValue::from_static("application/json");
+    headers.insert(header::CONTENT_TYPE, json);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some(source) = source {
+    if let Some(source) = reply.source() {
         headers.insert(SOURCE, HeaderValue::from_static(source.name()));
     }
     response

@@ -241,6 +241,7 @@ fn text(number: u64, event: &Event, naming: &Naming) -> Bytes {
     let row = Row {
         entry: entry.clone(),
         rates: None,
+        is_read: false,
     };
     let mut data = Vec::with_capacity(1024);
     let mut object = Object::open(&mut data);

@@ -219,6 +219,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn one_has_two_turns_at_once_and_others_have_theirs_meanwhile() {
+        let work = Arc::new(Work::default());
+        for role in [Role::Viewer, Role::Operator] {
+            let one = asker("one", role);
+            let mut turns = Vec::new();
+            for _ in 0..AT_ONCE_OF_ONE {
+                turns.push(work.turn(Some(&one)).await.unwrap());
+            }
+            let waiting = wait(&work, &one, 8).await;
+            let other = asker("other", Role::Viewer);
+            let done = other.ask(work.run(|| Ok::<_, Failure>(8))).await;
+            assert_eq!(done.unwrap(), 8);
+            assert_eq!(work.waiting.taken(), 8, "the first waits for oneself");
+            drop(turns);
+            for waiting in waiting {
+                assert_eq!(waiting.await.unwrap(), Ok(7));
+            }
+        }
+        // Who has gone leaves nothing behind.
+        let other = asker("other", Role::Viewer);
+        drop(work.turn(Some(&other)).await.unwrap());
+        assert_eq!(work.each.lock().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
     async fn one_who_listens_and_reads_as_often_as_they_may_leaves_room_for_others() {
         let work = Work::default();
         let mut held = Vec::new();

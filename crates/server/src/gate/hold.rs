@@ -46,6 +46,12 @@ impl Still {
         Self { gate, right }
     }
 
+    /// That of a token.
+    #[cfg(test)]
+    pub(crate) fn of_token(gate: &Arc<Gate>, token: Token) -> Self {
+        Self::new(Arc::clone(gate), Right::Token(token))
+    }
+
     /// Whether it holds. Looks at the file of tokens.
     pub(crate) fn holds(&self) -> bool {
         self.right.holds(&self.gate)

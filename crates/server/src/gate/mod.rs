@@ -263,7 +263,7 @@ pub async fn check(State(gate): State<Arc<Gate>>, mut request: Request, next: Ne
         }
         Err(_) if is_open => next.run(request).await,
         Err(Refused::Unknown) if is_read && request.uri().path() == "/" => {
-            axum::response::Redirect::to("/signin").into_response()
+            signin::first(request.uri())
         }
         Err(refused) => refused.into_response(),
     };

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::{FormRejection, JsonRejection};
+use axum::extract::rejection::{FormRejection, JsonRejection, QueryRejection};
 use axum::extract::{Form, Query, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -33,6 +34,8 @@ pub fn routes(gate: Arc<Gate>) -> Router {
 
 /// The longest code of a link.
 const LONGEST_CODE: usize = 128;
+/// The longest view that is gone on to.
+const LONGEST_NEXT: usize = 1000;
 /// The longest body: a token or a code has less than a hundred bytes.
 const BODY: usize = 4 << 10;
 
@@ -60,7 +63,7 @@ async fn with_short_body(request: Request, next: Next) -> Response {
         Ok(body) => next.run(Request::from_parts(parts, body.into())).await,
         Err(fault) if parts.uri.path() == "/signin" => {
             let words = format!("This could not be read: {}.", fault.body().message);
-            (fault.status(), Html(form("", &words))).into_response()
+            (fault.status(), Html(form("", "", &words))).into_response()
         }
         Err(fault) => fault.into_response(),
     }
@@ -85,13 +88,45 @@ pub(crate) fn described() -> utoipa::openapi::OpenApi {
     Described::openapi()
 }
 
+/// What comes with the page and its form.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Sent {
+    #[serde(flatten)]
+    answer: Answer,
+    /// Where the browser wanted to go.
+    next: String,
+}
+
+/// Leads to the page of signing in, and from there on to what was asked for.
+pub(super) fn first(asked: &Uri) -> Response {
+    let view = asked.path_and_query().map_or("/", PathAndQuery::as_str);
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("next", view)
+        .finish();
+    let page = match view {
+        "/" => "/signin".to_owned(),
+        _ => format!("/signin?{query}"),
+    };
+    Redirect::to(&page).into_response()
+}
+
+/// The view that was asked for, where it is one of the page's own.
+fn next(sent: &str) -> &str {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"'<>\\".contains(&byte);
+    let is_view =
+        sent.starts_with("/?") && sent.len() <= LONGEST_NEXT && sent.bytes().all(is_plain);
+    if is_view { sent } else { "/" }
+}
+
 /// The page that a link opens. It signs nobody in by itself: mail programs and browsers look at
 /// links before anybody does, and a code is good once.
-async fn page(Query(answer): Query<Answer>) -> Html<String> {
+async fn page(sent: Result<Query<Sent>, QueryRejection>) -> Html<String> {
+    let Sent { answer, next } = sent.map(|Query(sent)| sent).unwrap_or_default();
     let is_code = answer.code.len() <= LONGEST_CODE
         && answer.code.bytes().all(|byte| byte.is_ascii_hexdigit());
     let code = if is_code { answer.code } else { String::new() };
-    Html(form(&code, ""))
+    Html(form(&code, &next, ""))
 }
 
 /// The form's answer: a session, and on to the page.
@@ -99,25 +134,25 @@ async fn sign_in(
     State(gate): State<Arc<Gate>>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
-    answer: Result<Form<Answer>, FormRejection>,
+    sent: Result<Form<Sent>, FormRejection>,
 ) -> Response {
-    let Form(answer) = match answer {
-        Ok(answer) => answer,
+    let Form(Sent { answer, next: view }) = match sent {
+        Ok(sent) => sent,
         Err(rejection) => {
             let words = "This is no form of this page.";
-            return (rejection.status(), Html(form("", words))).into_response();
+            return (rejection.status(), Html(form("", "", words))).into_response();
         }
     };
     match begin(&gate, &peer, &headers, &answer) {
         Ok((_, cookie)) => {
-            let mut response = Redirect::to("/").into_response();
+            let mut response = Redirect::to(next(&view)).into_response();
             response.headers_mut().insert(header::SET_COOKIE, cookie);
             response
         }
         Err(Refused::Wrong) => {
             let words =
                 "This link or token does not hold (any more). A new link: tracklight token link.";
-            (StatusCode::UNAUTHORIZED, Html(form("", words))).into_response()
+            (StatusCode::UNAUTHORIZED, Html(form("", &view, words))).into_response()
         }
         Err(Refused::TooOften(seconds)) => {
             let words = format!(
@@ -125,7 +160,12 @@ async fn sign_in(
                  seconds."
             );
             let head = [(header::RETRY_AFTER, seconds.to_string())];
-            (StatusCode::TOO_MANY_REQUESTS, head, Html(form("", &words))).into_response()
+            (
+                StatusCode::TOO_MANY_REQUESTS,
+                head,
+                Html(form("", &view, &words)),
+            )
+                .into_response()
         }
         Err(refused) => refused.into_response(),
     }
@@ -237,8 +277,9 @@ async fn sign_out(
     response
 }
 
-/// `code` is hexadecimal, `words` are ours: nothing has to be escaped.
-fn form(code: &str, words: &str) -> String {
+/// `code` is hexadecimal, `words` are ours: nothing of them has to be escaped.
+fn form(code: &str, view: &str, words: &str) -> String {
+    let view = next(view).replace('&', "&amp;");
     let field = if code.is_empty() {
         "<label>Token <input type=\"password\" name=\"token\" autocomplete=\"current-password\" \
          autofocus required></label>"
@@ -246,12 +287,20 @@ fn form(code: &str, words: &str) -> String {
     } else {
         format!("<input type=\"hidden\" name=\"code\" value=\"{code}\">")
     };
+    let hint = if code.is_empty() {
+        "<p><small>No token at hand? On the gateway, <code>tracklight token link</code> prints a link that signs you in.</small></p>"
+    } else {
+        ""
+    };
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><link rel=\"icon\" href=\"data:,\"><title>Tracklight: sign in</title>\
-         <style>body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:26rem;margin:15vh auto;padding:0 1rem;\
-         color-scheme:light dark}}input,button{{font:inherit;padding:.4rem .8rem}}input{{width:100%;\
-         box-sizing:border-box;margin:.3rem 0 1rem}}</style></head><body><h1>Tracklight</h1><p>{words}</p>\
-         <form method=\"post\" action=\"/signin\">{field}<button>Sign in</button></form></body></html>\n"
+         <style>:root{{color-scheme:light dark;background:light-dark(#f5f7fa,#0d1420);color:light-dark(#16202e,#e6edf6)}}\
+         body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:26rem;margin:15vh auto;padding:0 1rem}}\
+         input,button{{font:inherit;padding:.4rem .8rem;border:1px solid light-dark(#d5dce6,#2a3850);border-radius:6px}}\
+         input{{width:100%;box-sizing:border-box;margin:.3rem 0 1rem;background:light-dark(#fff,#141d2c)}}\
+         button{{background:light-dark(#0a5fb4,#6cb6ff);color:light-dark(#fff,#06121f);cursor:pointer}}</style></head><body><h1>Tracklight</h1><p>{words}</p>\
+         <form method=\"post\" action=\"/signin\">{field}<input type=\"hidden\" name=\"next\" value=\"{view}\">\
+         <button>Sign in</button></form>{hint}</body></html>\n"
     )
 }

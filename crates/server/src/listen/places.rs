@@ -277,7 +277,10 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use engine::config::Server;
+
     use super::*;
+    use crate::gate::{Gate, Still, Tokens};
     use crate::who::{Role, Who};
 
     fn places() -> Arc<Places> {
@@ -391,5 +394,30 @@ mod tests {
         assert_eq!(taken.iter().filter(|place| must_go(place)).count(), 1);
         let other = take(&places, "127.0.0.1").await.unwrap();
         assert!(other.known(&viewer("one")), "their places are free");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_nothing_any_more_is_a_stranger_when_the_right_has_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = || Tokens::open(folder.path()).unwrap();
+        let secret = tokens().add("one", Role::Viewer, None).unwrap();
+        let token = tokens().find(&secret).unwrap().unwrap();
+        let gate = Arc::new(Gate::new(tokens(), &Server::default(), 0));
+        let one = viewer("one").who().clone();
+        let one = Asker::new(one, Still::of_token(&gate, token));
+
+        let places = places();
+        let place = take(&places, "127.0.0.1").await.unwrap();
+        assert!(place.known(&one));
+        let watch = tokio::spawn({
+            let place = Arc::clone(&place);
+            async move { place.watch().await }
+        });
+        sleep(EVERY * 3).await;
+        assert_eq!(places.lock().strangers.len(), 0, "it holds");
+        tokens().revoke("one").unwrap();
+        sleep(EVERY * 2).await;
+        assert_eq!(places.lock().strangers.len(), 1);
+        watch.abort();
     }
 }

@@ -70,7 +70,7 @@ pub struct Memory {
 /// What was told last, and when.
 #[derive(Clone)]
 struct Told {
-    at: Instant,
+    at: tokio::time::Instant,
     format: Format,
     text: Bytes,
 }
@@ -99,7 +99,7 @@ pub async fn metrics(
     let text = tokio::task::spawn_blocking(move || {
         let text = Bytes::from(render(&gather(&app, &memory), format));
         *last = Some(Told {
-            at: Instant::now(),
+            at: tokio::time::Instant::now(),
             format,
             text: text.clone(),
         });

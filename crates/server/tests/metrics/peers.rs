@@ -7,6 +7,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::body::Body;
+use axum::http::Request;
 use ctnetlink::Namespace;
 use engine::live::{Live, Settings as LiveSettings};
 use engine::{Config, Way};
@@ -14,8 +16,9 @@ use server::App;
 use server::app::Settings;
 use server::metrics::{Format, render, routes_with};
 use testkit::TestNamespace;
+use tower::ServiceExt;
 
-use super::made::full;
+use super::made::{full, value};
 use super::{read, repository};
 
 /// Longer than anything takes that works.
@@ -306,6 +309,45 @@ fn a_real_prometheus_reads_us_and_answers_what_alerts_and_dashboard_ask() {
     assert_eq!(states, BTreeSet::from([""]));
     drop(prometheus);
     drop(ours);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_again_within_a_second_is_told_the_same() {
+    let Some(namespace) = TestNamespace::new() else {
+        return;
+    };
+    let ours = OwnServer::start(&namespace);
+    assert!(ours.app.live.wait_until_ready(PATIENCE));
+    let routes = routes_with(Arc::new(|_| None)).with_state(Arc::clone(&ours.app));
+    let ask = async |accept: &str| {
+        let request = Request::get("/metrics").header("accept", accept);
+        let request = request.body(Body::empty()).unwrap();
+        let answer = routes.clone().oneshot(request).await.unwrap();
+        let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await;
+        String::from_utf8(body.unwrap().to_vec()).unwrap()
+    };
+    let told = ask("*/*").await;
+    assert_eq!(value(&told, "tracklight_connections"), Some(0.0), "{told}");
+
+    let inside = Namespace::by_path(&namespace.path()).unwrap();
+    let client = ctnetlink::Client::open_in(&inside).unwrap();
+    testkit::fill::fill(&client, 3).unwrap();
+    let end = Instant::now() + PATIENCE;
+    while ours.app.live.summary().connections != 3 {
+        assert!(Instant::now() < end, "3 connections are not known");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(ask("*/*").await, told);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let later = ask("*/*").await;
+    assert_eq!(
+        value(&later, "tracklight_connections"),
+        Some(3.0),
+        "{later}"
+    );
+    // Another format is another answer.
+    let open = ask("application/openmetrics-text;version=1.0.0").await;
+    assert!(open.ends_with("# EOF\n"), "{open}");
 }
 
 #[test]

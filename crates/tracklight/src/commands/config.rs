@@ -36,9 +36,8 @@ enum What {
     },
     /// Write a configuration file with every setting, its default and what it means
     Init {
-        /// The file
-        #[arg(default_value = config::PATH)]
-        file: PathBuf,
+        /// The file [default: --config, else $TRACKLIGHT_CONFIG, else /etc/tracklight/tracklight.toml]
+        file: Option<PathBuf>,
         /// Replace a file that is there
         #[arg(long)]
         force: bool,
@@ -58,7 +57,10 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     match &args.command {
         What::Check { file } => check(file.as_deref().or(global.config.as_deref()))?,
         What::Show { output } => show(*output, global.config.as_deref())?,
-        What::Init { file, force } => init(file, *force)?,
+        What::Init { file, force } => {
+            let file = Config::named(file.as_deref().or(global.config.as_deref()));
+            init(&file.unwrap_or_else(|| config::PATH.into()), *force)?;
+        }
     }
     Ok(Outcome::Done)
 }

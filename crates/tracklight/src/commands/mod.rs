@@ -26,6 +26,7 @@ pub(crate) mod serve;
 pub(crate) mod stats;
 pub(crate) mod timeout;
 pub(crate) mod token;
+pub(crate) mod top;
 pub(crate) mod update;
 pub(crate) mod watch;
 
@@ -56,6 +57,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome, Failure> {
         Command::Protocols(args) => protocols::run(args),
         Command::Expect(args) => expect::run(args, global),
         Command::Serve(args) => serve::run(args, global),
+        Command::Top(args) => top::run(args, global),
         Command::Token(args) => token::run(args, global),
         Command::Demo(args) => demo::run(args, global),
         Command::Config(args) => config::run(args, global),

@@ -113,7 +113,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
             };
             out.text(&format!("{base}/signin?code={code}\n"))?;
             crate::exit::note(&format!(
-                "signs in once as {name}, within {} minutes",
+                "signs in once as {name}, within {} minutes, where the daemon listens as the configuration says",
                 LINK.as_secs() / 60
             ));
         }

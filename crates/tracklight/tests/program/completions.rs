@@ -1,13 +1,8 @@
 //! The TAB key of real shells in a real terminal.
 
+use crate::terminal::{Terminal, run};
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
-
-use tempfile::TempDir;
-
-/// How long a screen may take to become as it should be, also on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 const CONFIG: &str = "\
 [marks.uplink.names]
@@ -18,17 +13,13 @@ const CONFIG: &str = "\
 /// Shown by no shell by itself.
 const PROMPT: &str = "tab> ";
 
-/// A shell with the installed completion, in a terminal of tmux.
-struct Terminal {
-    home: TempDir,
-}
+/// A shell with the installed completion, in a terminal.
+struct Shell(Terminal);
 
-impl Terminal {
+impl Shell {
     fn new(shell: &str) -> Self {
-        let terminal = Self {
-            home: tempfile::tempdir().unwrap(),
-        };
-        let home = terminal.home.path();
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path();
         std::fs::write(home.join("tracklight.toml"), CONFIG).unwrap();
         let program = match shell {
             "bash" => {
@@ -64,49 +55,7 @@ impl Terminal {
             .parent()
             .unwrap();
         let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-        let mut start = terminal.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "160"]);
-        start
-            .args(["-y", "50"])
-            .args(program)
-            .current_dir(home)
-            .env_clear()
-            .envs([
-                ("PATH", path.as_str()),
-                ("TERM", "screen"),
-                ("LC_ALL", "C.UTF-8"),
-            ])
-            .env("HOME", home)
-            .env("TRACKLIGHT_CONFIG", home.join("tracklight.toml"));
-        run(&mut start);
-        terminal.until("a prompt", |screen| screen.ends_with(PROMPT.trim_end()));
-        terminal
-    }
-
-    /// tmux, with a server of this terminal's own.
-    fn tmux(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new("tmux");
-        command
-            .arg("-S")
-            .arg(self.home.path().join("tmux"))
-            .args(arguments)
-            .env_remove("TMUX");
-        command
-    }
-
-    fn until(&self, what: &str, is_so: impl Fn(&str) -> bool) -> String {
-        let started = Instant::now();
-        loop {
-            let screen = run(&mut self.tmux(&["capture-pane", "-p"]));
-            if is_so(screen.trim_end()) {
-                return screen;
-            }
-            assert!(started.elapsed() < PATIENCE, "no {what}:\n{screen}");
-            std::thread::yield_now();
-        }
-    }
-
-    fn keys(&self, arguments: &[&str]) {
-        run(self.tmux(&["send-keys"]).args(arguments));
+        Self(Terminal::open(folder, (160, 50), &program, &path, PROMPT))
     }
 
     /// Types a text, presses TAB and waits for the line to become another. Keys are handled one
@@ -114,10 +63,12 @@ impl Terminal {
     #[track_caller]
     fn tab(&self, typed: &str, expected: &str) {
         self.type_and_tab(typed);
-        self.keys(&["-l", "§"]);
-        let screen = self.until(&format!("end of the line behind {typed:?}"), |s| {
-            s.contains('§')
-        });
+        self.0.text("§");
+        let screen = self
+            .0
+            .until(&format!("end of the line behind {typed:?}"), |s| {
+                s.contains('§')
+            });
         let line = screen
             .lines()
             .rfind(|line| line.starts_with(PROMPT))
@@ -133,7 +84,7 @@ impl Terminal {
     #[track_caller]
     fn lists(&self, typed: &str, expected: &[&str]) {
         self.type_and_tab(typed);
-        self.keys(&["Tab"]);
+        self.0.keys(&["Tab"]);
         let has_all = |screen: &str| {
             let list = screen
                 .split_once(typed.trim_end())
@@ -144,26 +95,21 @@ impl Terminal {
                 .iter()
                 .all(|word| words.binary_search(word).is_ok())
         };
-        self.until(&format!("list of {expected:?} behind {typed:?}"), has_all);
+        self.0
+            .until(&format!("list of {expected:?} behind {typed:?}"), has_all);
         self.clear();
     }
 
     fn type_and_tab(&self, typed: &str) {
-        self.keys(&["-l", typed]);
-        self.keys(&["Tab"]);
+        self.0.text(typed);
+        self.0.keys(&["Tab"]);
     }
 
     fn clear(&self) {
         // Not an interrupt: the terminal would forget what is typed behind it.
-        self.keys(&["C-u", "C-l"]);
-        self.until("empty line", |screen| screen.trim() == PROMPT.trim());
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.tmux(&["kill-server"]).output();
+        self.0.keys(&["C-u", "C-l"]);
+        self.0
+            .until("empty line", |screen| screen.trim() == PROMPT.trim());
     }
 }
 
@@ -176,23 +122,9 @@ fn script_for(shell: &str) -> String {
     run(Command::new(env!("CARGO_BIN_EXE_tracklight")).args(["completions", shell]))
 }
 
-#[track_caller]
-fn run(command: &mut Command) -> String {
-    let output = command
-        .output()
-        .expect("the program starts: scripts/setup test installs it");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(
-        output.status.success(),
-        "{command:?}: {}",
-        text(&output.stderr)
-    );
-    text(&output.stdout)
-}
-
 /// What is the same in all three.
-fn completes_in(shell: &str) -> Terminal {
-    let terminal = Terminal::new(shell);
+fn completes_in(shell: &str) -> Shell {
+    let terminal = Shell::new(shell);
     for (typed, expected) in [
         // Words of their own.
         ("tracklight list famil", "tracklight list family "),

@@ -34,6 +34,24 @@ fn what_init_writes_is_good_and_is_never_overwritten_unasked() {
 }
 
 #[test]
+fn init_writes_the_file_that_is_read_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = |file: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tracklight"));
+        command.arg("--config").arg(folder.path().join(file));
+        command.env("TRACKLIGHT_CONFIG", folder.path().join("variable.toml"));
+        command
+    };
+    let run = |command: &mut Command| Ran::from(command.output().unwrap()).exits(0);
+    run(program("flag.toml").args(["config", "init"]));
+    run(program("flag.toml").args(["config", "check"]));
+    let named = folder.path().join("named.toml");
+    run(program("flag.toml").args(["config", "init"]).arg(&named));
+    assert!(named.exists());
+    assert!(!folder.path().join("variable.toml").exists());
+}
+
+#[test]
 fn a_mistake_is_told_with_line_and_the_setting_that_was_meant() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("f.toml");

@@ -17,4 +17,6 @@ mod run;
 mod saved;
 mod serve;
 mod source;
+mod terminal;
+mod top;
 mod watch;

@@ -29,6 +29,8 @@ class Line {
   chosen = $state(-1);
 
   #applied = view.q;
+  /** Whether this edit has made its step already. */
+  #isStepped = false;
   #check: ReturnType<typeof setTimeout> | undefined;
   #apply: ReturnType<typeof setTimeout> | undefined;
   #asked = 0;
@@ -41,6 +43,7 @@ class Line {
   follow(query: string): void {
     if (query === this.#applied) return;
     this.#applied = query;
+    this.#isStepped = false;
     this.draft = query;
     this.#place = -1;
     clearTimeout(this.#apply);
@@ -65,7 +68,8 @@ class Line {
       // Somebody may have asked at another place meanwhile.
       void this.check().then(() => (cursor === undefined || asked !== this.#askedAhead ? undefined : this.look(cursor)));
     }, CHECK);
-    this.#apply = setTimeout(() => void this.#show(put), APPLY);
+    // What was shown before the edit is a step to which "back" returns; what is shown on the way is none.
+    this.#apply = setTimeout(() => void this.#show(this.#isStepped ? put : go), APPLY);
   }
 
   /** Asks whether it is a query; what is known of an earlier text does not count. */
@@ -94,7 +98,8 @@ class Line {
   async enter(): Promise<void> {
     clearTimeout(this.#check);
     this.close();
-    await this.#show(go);
+    await this.#show(this.#isStepped ? put : go);
+    this.#isStepped = false;
     if (this.wrong === undefined) kept.note(this.draft);
   }
 
@@ -104,11 +109,13 @@ class Line {
     if (text === view.q) return void this.check();
     if (!(await this.check()) || text !== this.draft) return;
     this.#applied = text;
+    this.#isStepped = true;
     how({ q: text });
   }
 
   /** Shows another query. */
   set(query: string): void {
+    this.#isStepped = false;
     this.draft = query;
     void this.enter();
   }

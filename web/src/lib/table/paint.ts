@@ -25,7 +25,6 @@ export interface Painted {
   isChosen: boolean;
   /** Which of the row's values the keyboard is at; -1 for none. */
   value: number;
-  y: number;
   words: Words;
 }
 
@@ -133,6 +132,7 @@ export class Painter {
   #words: Words | undefined;
   #at: HTMLElement | undefined;
   #shown: Painted | undefined;
+  #y: number | undefined;
 
   constructor(private readonly element: HTMLElement) {
     this.#check.type = "checkbox";
@@ -152,6 +152,33 @@ export class Painter {
     element.append(own, this.#all);
   }
 
+  /** Whether it shows the keyboard's place. */
+  get isCursor(): boolean {
+    return this.#shown?.isCursor ?? false;
+  }
+
+  /** Where it stands: at once, whenever its contents come. */
+  move(y: number): void {
+    if (y === this.#y) return;
+    this.#y = y;
+    this.element.style.transform = `translateY(${y}px)`;
+  }
+
+  /** Whether it shows this place already, though perhaps not as it is now. */
+  shows({ place, there }: Slot): boolean {
+    const shown = this.#shown?.slot;
+    if (shown?.place !== place || shown.there.kind !== there.kind) return false;
+    return there.kind !== "row" || shown.there.kind !== "row" || shown.there.row.name === there.row.name;
+  }
+
+  /** Shows nothing until it is painted: what it had is of another place. */
+  wait(now: Painted): void {
+    const slot: Slot = { place: now.slot.place, there: { kind: "loading" } };
+    const nothing: Painted = { ...now, slot, isCursor: false, words: { ...now.words, loading: "" } };
+    this.#frame(nothing);
+    this.#shown = nothing;
+  }
+
   paint(now: Painted): void {
     const { slot, words } = now;
     if (words !== this.#words) this.#say(words);
@@ -169,14 +196,13 @@ export class Painter {
   }
 
   /** What is told of the row as a whole. */
-  #frame({ slot, isCursor, isChosen, y, words }: Painted): void {
+  #frame({ slot, isCursor, isChosen, words }: Painted): void {
     const { place, there } = slot;
     const { element } = this;
     const old = this.#shown;
     const change = there.kind === "row" ? (there.hasEnded ? "ended" : (there.change ?? "")) : there.kind;
     const look = `row ${change}${place % 2 === 1 ? " odd" : ""}${isCursor ? " cursor" : ""}${isChosen ? " chosen" : ""}`;
     if (element.className !== look) element.className = look;
-    if (old?.y !== y) element.style.transform = `translateY(${y}px)`;
     if (old?.slot.place !== place) {
       element.id = `row-${place}`;
       element.dataset["place"] = String(place);
@@ -191,9 +217,9 @@ export class Painter {
     if (this.#check.checked !== isChosen) this.#check.checked = isChosen;
     // What a row showed before stays, unseen, until it has something to show again.
     const said = there.kind === "loading" ? words.loading : there.kind === "gone" ? words.gone : "";
-    if (element.dataset["said"] === said) return;
-    element.dataset["said"] = said;
-    if (said === "") this.#all.removeAttribute("aria-hidden");
+    if (element.dataset["said"] !== said) element.dataset["said"] = said;
+    if (there.kind === old?.slot.there.kind) return;
+    if (there.kind === "row") this.#all.removeAttribute("aria-hidden");
     else this.#all.setAttribute("aria-hidden", "true");
   }
 

@@ -11,8 +11,10 @@ use serde_json::{Value, json};
 use testkit::TestNamespace;
 use testkit::fill::fill_with;
 
-use super::{Daemon, ask, folder, get, json as body_of, post, wait_until};
-use crate::run::{client, command};
+use super::{
+    Daemon, ask, folder, get, is_answering, json as body_of, post, serve_from, wait_until,
+};
+use crate::run::{Ran, client, command};
 
 fn codes(failures: &Value) -> Vec<&str> {
     let failures = failures.as_array().unwrap();
@@ -125,6 +127,30 @@ impl Drop for Refusing {
         let _ = kill(Pid::from_raw(self.0.id().cast_signed()), Signal::SIGTERM);
         let _ = self.0.wait();
     }
+}
+
+#[test]
+fn netlink_that_is_refused_at_start_ends_it_with_a_word_and_the_next_start_is_the_first() {
+    let Some(namespace) = TestNamespace::new() else {
+        return;
+    };
+    let folder = folder();
+    let socket = folder.path().join("socket");
+    let mut refused = namespace.command("setpriv");
+    refused.args(["--bounding-set=-net_admin", "--inh-caps=-net_admin"]);
+    refused.arg(env!("CARGO_BIN_EXE_tracklight"));
+    serve_from(&mut refused, folder.path());
+    let refused = Ran::from(refused.stdin(Stdio::null()).output().unwrap()).exits(3);
+    assert!(refused.err.contains("[permission-denied]"), "{refused:?}");
+    assert!(refused.err.contains("CAP_NET_ADMIN"), "{refused:?}");
+    assert!(!refused.out.contains("code="), "{refused:?}");
+    assert!(!socket.exists());
+
+    let mut daemon = Daemon::start(&namespace, folder.path());
+    wait_until("an answer", || is_answering(&socket));
+    daemon.signal(Signal::SIGTERM);
+    let out = daemon.out();
+    assert!(out.contains("/signin?code="), "{out}");
 }
 
 #[test]

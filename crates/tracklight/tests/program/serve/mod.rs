@@ -38,6 +38,14 @@ impl Daemon {
         daemon
     }
 
+    /// What it prints to its end.
+    fn out(&mut self) -> String {
+        let mut out = String::new();
+        let mut pipe = self.0.stdout.take().unwrap();
+        pipe.read_to_string(&mut out).unwrap();
+        out
+    }
+
     fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.0.id().cast_signed()), signal).unwrap();
     }
@@ -130,9 +138,7 @@ fn the_first_start_prints_a_link_and_sigterm_ends_it_with_0_and_without_its_sock
         daemon.signal(Signal::SIGTERM);
         assert_eq!(daemon.0.wait().unwrap().code(), Some(0));
         assert!(!socket.exists());
-        let mut out = String::new();
-        let mut pipe = daemon.0.stdout.take().unwrap();
-        pipe.read_to_string(&mut out).unwrap();
+        let out = daemon.out();
         assert_eq!(out.contains("/signin?code="), is_first, "{out}");
         let mut err = String::new();
         let mut pipe = daemon.0.stderr.take().unwrap();
