@@ -1,7 +1,7 @@
 //! The command line of conntrack(8), version 1.4.8: a drop-in for scripts that call it.
 //!
-//! [`getopt`] reads the words as getopt_long(3) does, [`parse`] makes plain data of them,
-//! [`run`] does it. Where this differs from the original on purpose, `docs/compat.md` says so.
+//! `getopt` reads the words as getopt_long(3) does, `parse` makes plain data of them, [`run()`]
+//! does it. Where this differs from the original on purpose, `docs/compat.md` says so.
 
 mod exit;
 mod getopt;

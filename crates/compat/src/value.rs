@@ -95,7 +95,8 @@ fn inet_aton(text: &str) -> Option<Ipv4Addr> {
         }
         let (number, rest) = strtoul_end(part);
         let is_last = index + 1 == parts.len();
-        if !rest.is_empty() && !(is_last && rest.starts_with([' ', '\t', '\n'])) {
+        let is_over = rest.is_empty() || is_last && rest.starts_with([' ', '\t', '\n']);
+        if !is_over {
             return None;
         }
         numbers.push(u32::try_from(number).ok()?);
@@ -258,7 +259,8 @@ pub(crate) struct Output {
 
 /// The words of `-o`.
 pub(crate) fn output(text: &str, output: &mut Output) -> Result<(), Fault> {
-    const WORDS: [(&str, fn(&mut Output)); 8] = [
+    type Set = fn(&mut Output);
+    const WORDS: [(&str, Set); 8] = [
         ("xml", |output| output.xml = true),
         ("extended", |output| output.extended = true),
         ("timestamp", |output| output.timestamp = true),
