@@ -159,11 +159,18 @@ pub(crate) fn masked(address: IpAddr, mask: IpAddr) -> IpAddr {
 /// `ADDRESS`, `ADDRESS:PORT`, `[ADDRESS]:PORT`: what is translated to.
 /// Whether it has the form of a network is told too.
 pub(crate) fn nat(text: &str) -> Result<(IpAddr, Option<u16>, bool), Fault> {
-    let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+    let (host, port) = if let Some((_, rest)) = text.split_once('[') {
         let (host, behind) = rest
             .split_once(']')
             .ok_or_else(|| Fault::usage("No closing ']' around IPv6 address"))?;
-        (host, behind.strip_prefix(':'))
+        if host.is_empty() {
+            return Err(Fault::usage("No IPv6 address specified"));
+        }
+        match behind.split_once(':') {
+            Some((_, port)) => (host, Some(port)),
+            // Brackets are for an address with a port only.
+            None => (text, None),
+        }
     } else if text.matches(':').count() == 1 {
         let (host, port) = text.split_once(':').unwrap_or((text, ""));
         (host, Some(port))

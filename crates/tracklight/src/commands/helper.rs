@@ -24,14 +24,7 @@ enum Action {
 /// `tracklight helper`.
 pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let Action::List = args.action;
-    let helpers = open(global)?.user_helpers().map_err(|error| {
-        let is_missing = matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Invalid);
-        let mut failure = Failure::from(error);
-        if is_missing {
-            "is there a module nfnetlink_cthelper in this kernel?".clone_into(&mut failure.hint);
-        }
-        failure
-    })?;
+    let helpers = open(global)?.user_helpers().map_err(told)?;
     if helpers.is_empty() {
         note("no helpers in user space");
         return Ok(Outcome::Nothing);
@@ -55,4 +48,17 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     }
     out.flush()?;
     Ok(Outcome::Done)
+}
+
+/// A failure in words that help. The kernel calls a question to a module that is not there invalid.
+fn told(error: ctnetlink::Error) -> Failure {
+    let is_missing = matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Invalid);
+    let mut failure = Failure::from(error);
+    if is_missing {
+        failure.code = "unsupported";
+        "this kernel has no helpers in user space".clone_into(&mut failure.message);
+        "they come with its module nfnetlink_cthelper (CONFIG_NF_CT_NETLINK_HELPER)"
+            .clone_into(&mut failure.hint);
+    }
+    failure
 }

@@ -119,14 +119,20 @@ fn default(client: &Client, own: &Own) -> Result<Outcome, Failure> {
     print(&found.into_iter().collect::<Vec<_>>(), "no such times")
 }
 
-/// A failure in words that help: the interface is a module of its own.
+/// A failure in words that help: those of connections do not fit here.
 fn told(error: ctnetlink::Error) -> Failure {
-    let is_missing = matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Invalid);
+    let hint = match error.kind() {
+        ErrorKind::Unsupported | ErrorKind::Invalid => {
+            "is there a module nfnetlink_cttimeout, and the protocol in this kernel?"
+        }
+        ErrorKind::NotFound => "see which there are with: tracklight timeout list",
+        ErrorKind::Exists => {
+            "a policy of this name is there already; remove it with: tracklight timeout delete"
+        }
+        _ => return error.into(),
+    };
     let mut failure = Failure::from(error);
-    if is_missing {
-        failure.hint =
-            "is there a module nfnetlink_cttimeout, and the protocol in this kernel?".into();
-    }
+    hint.clone_into(&mut failure.hint);
     failure
 }
 

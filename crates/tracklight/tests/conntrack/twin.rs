@@ -108,24 +108,27 @@ impl Twin {
 
     /// The same, with conntrack(8)'s status.
     pub(crate) fn compare(&self, words: &[&str], input: &str) -> (Option<i32>, Option<String>) {
-        let updates = words
-            .iter()
-            .any(|word| *word == "-U" || word.starts_with("--up"));
         let came = self.run(words, input);
         let Some((theirs, ours)) =
-            came.filter(|(theirs, _)| !(theirs.is_broken() || updates && self.is_old))
+            came.filter(|(theirs, _)| !(theirs.is_broken() || self.cannot(words)))
         else {
             self.refill();
             return (None, None);
         };
-        let how = if theirs == ours && !may_change(words, &theirs) {
-            None
-        } else if theirs == ours {
+        let how = if theirs != ours {
+            Some(difference(&theirs, &ours))
+        } else if may_change(words, &theirs) {
             self.tables_differ()
         } else {
-            Some(difference(&theirs, &ours))
+            None
         };
         (theirs.status, how)
+    }
+
+    /// Whether this conntrack(8) cannot do what is asked, so that there is nothing to compare with.
+    pub(crate) fn cannot(&self, words: &[&str]) -> bool {
+        let is_update = |word: &&str| *word == "-U" || word.starts_with("--up");
+        self.is_old && words.iter().any(is_update)
     }
 
     /// Says where the tables differ.
