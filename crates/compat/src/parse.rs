@@ -201,7 +201,11 @@ impl Line {
         let (address, length) = value::network(text)?;
         self.template.set_family(Family::of(address))?;
         let template = &mut self.template;
-        let mask = length.map(|length| value::mask(length, address.is_ipv4()));
+        let is_ipv4 = address.is_ipv4();
+        let mask = match length {
+            Some(length) => Some(value::mask(value::prefix(length, is_ipv4)?, is_ipv4)),
+            None => None,
+        };
         let is_src = matches!(flag, Flag::OrigSrc | Flag::TupleSrc);
         let slot = match flag {
             Flag::OrigSrc => &mut template.orig.src,

@@ -116,13 +116,18 @@ fn inet_aton(text: &str) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::from(high | last))
 }
 
-/// An address, and the length of its network's prefix where it has one.
-pub(crate) fn network(text: &str) -> Result<(IpAddr, Option<u8>), Fault> {
-    let Some((host, length)) = text.split_once('/') else {
-        return Ok((address(text)?, None));
-    };
-    let host = address(host)?;
-    let most = if host.is_ipv4() { 32 } else { 128 };
+/// An address, and the text behind its `/` where it has one. What that is worth, [`prefix`] says: other
+/// things are wrong before it is.
+pub(crate) fn network(text: &str) -> Result<(IpAddr, Option<&str>), Fault> {
+    match text.split_once('/') {
+        Some((host, length)) => Ok((address(host)?, Some(length))),
+        None => Ok((address(text)?, None)),
+    }
+}
+
+/// The length of a network's prefix.
+pub(crate) fn prefix(length: &str, is_ipv4: bool) -> Result<u8, Fault> {
+    let most = if is_ipv4 { 32 } else { 128 };
     let digits = length.trim_start();
     let digits = digits.strip_prefix('+').unwrap_or(digits);
     let length = if length.is_empty() {
@@ -131,7 +136,7 @@ pub(crate) fn network(text: &str) -> Result<(IpAddr, Option<u8>), Fault> {
         digits.parse::<u64>().unwrap_or(u64::MAX)
     };
     match u8::try_from(length) {
-        Ok(length) if length <= most => Ok((host, Some(length))),
+        Ok(length) if length <= most => Ok(length),
         _ => Err(Fault::usage("Invalid netmask")),
     }
 }

@@ -41,6 +41,7 @@ pub(super) fn invalid() -> Fault {
 }
 
 const INVALID: &str = "Operation failed: invalid parameters";
+const EXISTS: &str = "Operation failed: Such conntrack exists, try -U to update";
 
 /// What a request came to. The original has no words of its own for `-A`.
 pub(super) fn fault(verb: Verb, error: &Error) -> Fault {
@@ -51,6 +52,10 @@ fn plain(verb: Verb, fault: Fault) -> Fault {
     match fault {
         Fault::Failed(text) if verb == Verb::Add && text == INVALID => {
             Fault::Failed("Operation failed: Invalid argument".to_owned())
+        }
+        // One of its tuples is that of another connection.
+        Fault::Failed(text) if verb == Verb::Add && text == EXISTS => {
+            Fault::Failed("Operation failed: File exists".to_owned())
         }
         fault => fault,
     }
@@ -124,9 +129,15 @@ fn tuples(template: &Template) -> Result<(Tuple, Tuple), Fault> {
     if needs_ports && (pair.src.is_none() || pair.dst.is_none()) {
         return Err(invalid());
     }
-    let mut reply = tuple(template, template.reply, pair)?;
+    // Half of it is said: the rest is as without translation.
+    let mirror = orig.mirror();
+    let addresses = Addresses {
+        src: template.reply.src.or(Some(mirror.src)),
+        dst: template.reply.dst.or(Some(mirror.dst)),
+    };
+    let mut reply = tuple(template, addresses, pair)?;
     if let Fields::Icmp { .. } = orig.l4 {
-        reply.l4 = orig.mirror().l4;
+        reply.l4 = mirror.l4;
     }
     Ok((orig, reply))
 }

@@ -18,8 +18,8 @@ use crate::parse::{Line, parse};
 
 /// What a line comes to.
 enum Step {
-    /// So many bytes of messages, one line each, of these lengths.
-    Make(Vec<u32>),
+    /// So many bytes of messages, one line each, of these lengths, and what each asks for.
+    Make(Vec<(u32, Verb)>),
     /// Anything else.
     Other(Box<Line>),
 }
@@ -111,9 +111,9 @@ fn push(steps: &mut Vec<Step>, messages: &mut Writer, line: Line) -> Result<(), 
     let length = u32::try_from(messages.len() - before)
         .map_err(|_| Fault::Failed("a line is too long".to_owned()))?;
     if let Some(Step::Make(lengths)) = steps.last_mut() {
-        lengths.push(length);
+        lengths.push((length, line.verb));
     } else {
-        steps.push(Step::Make(vec![length]));
+        steps.push(Step::Make(vec![(length, line.verb)]));
     }
     Ok(())
 }
@@ -126,13 +126,15 @@ fn write(change: &Change, messages: &mut Writer) {
 fn make<'a>(
     exchange: &mut Exchange,
     mut messages: &'a [u8],
-    lengths: &[u32],
+    lengths: &[(u32, Verb)],
 ) -> Result<&'a [u8], Fault> {
-    for length in lengths {
+    for (length, verb) in lengths {
         let (message, rest) = messages
             .split_at_checked(*length as usize)
             .unwrap_or((messages, &[]));
-        exchange.tell(Operation::Create, message)?;
+        exchange
+            .tell(Operation::Create, message)
+            .map_err(|error| create::fault(*verb, &error))?;
         messages = rest;
     }
     Ok(messages)

@@ -154,7 +154,7 @@ const NATS: &[&str] = &[
 fn line(dice: &mut Dice) -> Vec<String> {
     let mut words = Vec::new();
     words.push(dice.one(VERBS).to_owned());
-    if dice.chance(10) {
+    if dice.chance(16) {
         words.push(dice.one(TABLES).to_owned());
     }
     // One that makes an entry is mostly to be whole.
@@ -162,10 +162,10 @@ fn line(dice: &mut Dice) -> Vec<String> {
     if makes && !dice.chance(4) {
         whole(dice, &mut words);
     }
-    for _ in 0..dice.roll(5) {
+    for _ in 0..dice.roll(4) {
         option(dice, &mut words);
     }
-    if dice.chance(20) {
+    if dice.chance(30) {
         // A second command or a word that is none.
         words.push(
             dice.one(&["-L", "-Q", "foo", "--", "-z", "--or", "-zQ"])

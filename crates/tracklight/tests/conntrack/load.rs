@@ -29,6 +29,7 @@ const FILES: &[&str] = &[
     "-I -w 123 -s 1.1.1.1 -d 2.2.2.2 -p tcp --sport 1 --dport 1 --state LISTEN -u SEEN_REPLY -t 50\n-D -w 123 -s 1.1.1.1 -d 2.2.2.2 -p tcp --sport 1 --dport 1 --state LISTEN -u SEEN_REPLY\n",
     "-I -s 1.1.1.1 -d 2.2.2.2 -r 2.2.2.2 -p udp -t 1000 --sport 1 --dport 2\n-F\n",
     "-F\n",
+    "-I -s 1.1.1.1 -d 2.2.2.2 -p udp -t 1000 --sport 1 --dport 31\n-A -s 1.1.1.3 -d 2.2.2.3 -r 2.2.2.2 -q 1.1.1.1 -p udp -t 1000 --sport 1 --dport 31 --reply-port-src 31 --reply-port-dst 1\n",
     "",
 ];
 

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Output, Stdio};
 
-use ctnetlink::{Client, DumpRequest, Entry, NewEntry};
+use ctnetlink::{Client, DumpRequest, Entry, NewEntry, ProtoInfo};
 use testkit::TestNamespace;
 
 /// What makes labels possible: a rule that sets one.
@@ -73,7 +73,9 @@ impl Twin {
         // Another version than Debian's can be tried.
         let program = std::env::var_os("TRACKLIGHT_CONNTRACK");
         let program = program.unwrap_or_else(|| "conntrack".into());
-        quiet(self.theirs.command(program))
+        let mut command = self.theirs.command(program);
+        command.arg0("conntrack");
+        quiet(command)
     }
 
     pub(crate) fn our_command(&self) -> Command {
@@ -117,6 +119,8 @@ impl Twin {
         };
         let how = if theirs != ours {
             Some(difference(&theirs, &ours))
+        } else if updates(words) {
+            self.tables_differ_after_update()
         } else if may_change(words, &theirs) {
             self.tables_differ()
         } else {
@@ -127,32 +131,63 @@ impl Twin {
 
     /// Whether this conntrack(8) cannot do what is asked, so that there is nothing to compare with.
     pub(crate) fn cannot(&self, words: &[&str]) -> bool {
-        let is_update = |word: &&str| *word == "-U" || word.starts_with("--up");
-        self.is_old && words.iter().any(is_update)
+        self.is_old && updates(words)
+    }
+
+    /// With `-U -p tcp`, 1.4.8 also switches the check of TCP's window off in what it changes; ours does so
+    /// where a state is set. Where that is all, both have the table of the beginning afterwards.
+    fn tables_differ_after_update(&self) -> Option<String> {
+        let how = self.tables_differ()?;
+        let [theirs, ours] = [&self.their_table, &self.our_table].map(|client| {
+            let mut entries = dump(client);
+            for entry in &mut entries {
+                if let Some(ProtoInfo::Tcp(tcp)) = &mut entry.protoinfo {
+                    (tcp.flags_orig, tcp.flags_reply) = (None, None);
+                }
+            }
+            plain(entries)
+        });
+        if tables_differ(&theirs, &ours).is_some() {
+            return Some(how);
+        }
+        self.refill();
+        None
     }
 
     /// Says where the tables differ.
     pub(crate) fn tables_differ(&self) -> Option<String> {
-        let (theirs, ours) = (table(&self.their_table), table(&self.our_table));
-        if theirs.len() != ours.len() {
-            let only = |a: &[(String, u32)], b: &[(String, u32)]| {
-                let other = |entry: &&(String, u32)| !b.iter().any(|other| other.0 == entry.0);
-                a.iter().find(other).cloned()
-            };
-            return Some(format!(
-                "{} entries there, {} here; only there {:?}, only here {:?}",
-                theirs.len(),
-                ours.len(),
-                only(&theirs, &ours),
-                only(&ours, &theirs)
-            ));
-        }
-        theirs.iter().zip(&ours).find_map(|(theirs, ours)| {
-            // Both were asked for the same time, a moment apart.
-            let is_same = theirs.0 == ours.0 && theirs.1.abs_diff(ours.1) <= 120;
-            (!is_same).then(|| format!("entry there {theirs:?}\n  entry here  {ours:?}"))
-        })
+        tables_differ(
+            &plain(dump(&self.their_table)),
+            &plain(dump(&self.our_table)),
+        )
     }
+}
+
+fn tables_differ(theirs: &[(String, u32)], ours: &[(String, u32)]) -> Option<String> {
+    if theirs.len() != ours.len() {
+        let only = |a: &[(String, u32)], b: &[(String, u32)]| {
+            let other = |entry: &&(String, u32)| !b.iter().any(|other| other.0 == entry.0);
+            a.iter().find(other).cloned()
+        };
+        return Some(format!(
+            "{} entries there, {} here; only there {:?}, only here {:?}",
+            theirs.len(),
+            ours.len(),
+            only(theirs, ours),
+            only(ours, theirs)
+        ));
+    }
+    theirs.iter().zip(ours).find_map(|(theirs, ours)| {
+        // Both were asked for the same time, a moment apart.
+        let is_same = theirs.0 == ours.0 && theirs.1.abs_diff(ours.1) <= 120;
+        (!is_same).then(|| format!("entry there {theirs:?}\n  entry here  {ours:?}"))
+    })
+}
+
+fn updates(words: &[&str]) -> bool {
+    words
+        .iter()
+        .any(|word| *word == "-U" || word.starts_with("--up"))
 }
 
 /// Whether a command may have changed the table, so that it is worth reading.
@@ -200,18 +235,21 @@ fn quiet(mut command: Command) -> Command {
     command
 }
 
-/// All entries without what chance makes of them, and their timeouts.
-fn table(client: &Client) -> Vec<(String, u32)> {
+fn dump(client: &Client) -> Vec<Entry> {
     // A resize elsewhere on the machine moves entries behind a dump's back.
-    let (entries, _) = std::iter::repeat_with(|| {
+    std::iter::repeat_with(|| {
         client
             .dump(&DumpRequest::default())
             .unwrap()
             .collect()
             .unwrap()
     })
-    .find(|(_, outcome)| outcome.complete)
-    .unwrap();
+    .find_map(|(entries, outcome)| outcome.complete.then_some(entries))
+    .unwrap()
+}
+
+/// Entries without what chance makes of them, and their timeouts.
+fn plain(entries: Vec<Entry>) -> Vec<(String, u32)> {
     let mut entries: Vec<(String, u32)> = entries
         .into_iter()
         .map(|entry| {
@@ -274,7 +312,8 @@ fn normal(line: &str) -> String {
         // Family's number, protocol's number, timeout.
         if is_number && is_entry {
             numbers += 1;
-            let timeout = if line.starts_with("ipv") { 3 } else { 2 };
+            let has_family = line.contains("ipv4 ") || line.contains("ipv6 ");
+            let timeout = if has_family { 3 } else { 2 };
             if numbers == timeout {
                 "T".clone_into(word);
             }
