@@ -371,7 +371,7 @@ fn generate(beginning: u64) {
     while tried < LINES {
         let line = line(&mut dice);
         let words: Vec<&str> = line.iter().map(String::as_str).collect();
-        if is_left_out(&line) || twin.cannot(&words) {
+        if is_left_out(&line) || twin.cannot(&words) || twin.mixes_up(&words) {
             continue;
         }
         tried += 1;

@@ -43,6 +43,10 @@ fn files_give_the_same() {
     let path = path.to_str().unwrap();
     let mut wrong = Vec::new();
     for file in FILES {
+        if twin.is_old() && file.contains("-A -s 1.1.1.3") {
+            // 1.4.7 says nothing of an entry that it cannot add.
+            continue;
+        }
         std::fs::write(path, file).unwrap();
         for (words, input) in [(["-R", path], ""), (["--load-file", "-"], *file)] {
             if let Some(how) = twin.differs(&words, input) {

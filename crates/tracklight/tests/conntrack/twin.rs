@@ -61,6 +61,11 @@ impl Twin {
         }
     }
 
+    /// Whether this conntrack(8) is 1.4.7.
+    pub(crate) const fn is_old(&self) -> bool {
+        self.is_old
+    }
+
     pub(crate) const fn their_table(&self) -> &Client {
         &self.their_table
     }
@@ -144,6 +149,24 @@ impl Twin {
     /// Whether this conntrack(8) cannot do what is asked, so that there is nothing to compare with.
     pub(crate) fn cannot(&self, words: &[&str]) -> bool {
         self.is_old && updates(words)
+    }
+
+    /// Whether this conntrack(8) gives what is made the wrong mark: 1.4.7 takes the status or a zone for it.
+    pub(crate) fn mixes_up(&self, words: &[&str]) -> bool {
+        let has = |names: &[&str]| words.iter().any(|word| names.contains(word));
+        self.is_old
+            && has(&["-I", "-A", "--create", "--add"])
+            && has(&["-m", "--mark", "--mark=1", "--ma"])
+            && has(&[
+                "-u",
+                "--status",
+                "--stat",
+                "-w",
+                "--zone",
+                "--zon",
+                "--orig-zone",
+                "--reply-zone",
+            ])
     }
 
     /// With `-U -p tcp`, 1.4.8 also switches the check of TCP's window off in what it changes; ours does so
