@@ -76,6 +76,11 @@ END {
         faster("`delete -p udp --dport 53`", "delete", "`conntrack -D -p udp --dport 53`", "conntrack-D", 5)
         faster("`delete -s ADDRESS`", "delete-source", "`conntrack -D -s ADDRESS`", "conntrack-D-s", 8)
         events("`watch`", "watch", "`conntrack -E`", "conntrack-E")
+        faster("our `conntrack -L -s ADDRESS`", "compat-L-s", "`conntrack -L -s ADDRESS`", "conntrack-L-s", 3)
+        faster("our `conntrack -D -p udp --dport 53`", "compat-D", "`conntrack -D -p udp --dport 53`", "conntrack-D", 3)
+        faster("our `conntrack -D -s ADDRESS`", "compat-D-s", "`conntrack -D -s ADDRESS`", "conntrack-D-s", 3)
+        faster("our `conntrack -R FILE`", "compat-R", "`conntrack -R FILE`", "conntrack-R", 1)
+        events("our `conntrack -E`", "compat-E", "`conntrack -E`", "conntrack-E")
     }
     if (count > 1) memory(order[1], order[count])
     flat("list")

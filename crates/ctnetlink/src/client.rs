@@ -8,6 +8,7 @@ use crate::control::Control;
 use crate::dump::{Dump, DumpOutcome, DumpRequest, Dumper};
 use crate::error::{Error, ErrorKind, Operation};
 use crate::events::{EventOptions, Events, Groups};
+use crate::exchange::Exchange;
 use crate::features::Features;
 use crate::message::{
     Change, CpuStats, Entry, Expectation, ExpectationCpuStats, ExpectationKey, Family, Filter,
@@ -432,6 +433,13 @@ impl Client {
             .connect()
             .map_err(Error::io(Operation::Events))?;
         Events::start(Socket::new(socket), groups, options)
+    }
+
+    /// A socket of its own for requests that the other verbs do not make: attributes are written
+    /// and read by the caller.
+    pub fn exchange(&self) -> Result<Exchange, Error> {
+        let socket = self.connect.connect().map_err(Error::io(Operation::Open))?;
+        Ok(Exchange::new(Control::new(socket, self.patience)?))
     }
 
     /// Whether packets of a family are tracked in this namespace: the kernel tracks only where a

@@ -89,6 +89,37 @@ impl Control {
         }
     }
 
+    /// Sends one message that asks for no acknowledgement, and gives the error that the kernel has
+    /// answered by the time the call returns: it works through a message before it does. What was
+    /// answered to nothing is passed over.
+    pub(crate) fn tell(&mut self, operation: Operation, bytes: &[u8]) -> Result<(), Error> {
+        self.socket.send(bytes).map_err(Error::io(operation))?;
+        self.buffer.clear();
+        let received = self
+            .socket
+            .receive_after(&mut self.buffer, false)
+            .map_err(Error::io(operation))?;
+        match received {
+            Received::Timeout => return Ok(()),
+            Received::Overrun => return Err(Error::AnswerLost { operation }),
+            Received::Closed => return Err(Error::Closed { operation }),
+            Received::Bytes(length) if length > self.buffer.len() => {
+                return Err(Error::Truncated { operation, length });
+            }
+            Received::Bytes(_) => {}
+        }
+        let malformed = Error::malformed(operation);
+        for message in Messages::new(&self.buffer) {
+            let message = message.map_err(&malformed)?;
+            if let Some(ack) = ack(&message).map_err(&malformed)?
+                && ack.errno != 0
+            {
+                return Err(Error::kernel(operation, &ack));
+            }
+        }
+        Ok(())
+    }
+
     /// Sends a batch of changes and gives each one's result.
     pub(crate) fn apply(&mut self, batch: &[Change]) -> Result<Vec<Result<(), Error>>, Error> {
         let operation = batch.first().map_or(Operation::Update, operation_of);
@@ -176,7 +207,7 @@ fn ack<'a>(message: &Message<'a>) -> Result<Option<Ack<'a>>, DecodeError> {
 
 const fn operation_of(change: &Change) -> Operation {
     match change {
-        Change::Create(_) => Operation::Create,
+        Change::Create(_) | Change::Put(_) => Operation::Create,
         Change::Update(..) => Operation::Update,
         Change::Delete(_) => Operation::Delete,
         Change::CreateExpectation(_) => Operation::ExpectationCreate,

@@ -39,6 +39,10 @@ pub enum Operation {
     ExpectationFlush,
     /// Asking which hooks are registered.
     Hooks,
+    /// Reading or changing timeout policies.
+    TimeoutPolicies,
+    /// Reading helpers of user space.
+    Helpers,
     /// Finding out what the kernel can do.
     Probe,
 }
@@ -61,6 +65,8 @@ impl fmt::Display for Operation {
             Self::ExpectationDelete => "delete the expectation",
             Self::ExpectationFlush => "delete all expectations",
             Self::Hooks => "read the registered hooks",
+            Self::TimeoutPolicies => "read or change timeout policies",
+            Self::Helpers => "read helpers of user space",
             Self::Probe => "probe the kernel",
         })
     }

@@ -323,6 +323,25 @@ impl EventBatch {
     }
 }
 
+impl EventBatch {
+    /// The messages as they came, for who needs their headers or decodes them in a way of its own
+    /// ([`Event::decode`] is the usual one); none where events were lost.
+    pub fn messages(&self) -> Messages<'_> {
+        match &self.content {
+            Content::Messages(bytes) => Messages::new(bytes),
+            Content::Overrun { .. } => Messages::new(&[]),
+        }
+    }
+
+    /// How many events were lost before this batch, where the kernel can say; `None` where none was.
+    pub const fn overrun(&self) -> Option<Option<u32>> {
+        match self.content {
+            Content::Messages(_) => None,
+            Content::Overrun { lost } => Some(lost),
+        }
+    }
+}
+
 impl Drop for EventBatch {
     fn drop(&mut self) {
         self.queue.remove(self.content.weight());

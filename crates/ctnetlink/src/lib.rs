@@ -33,10 +33,13 @@ mod control;
 mod dump;
 mod error;
 mod events;
+mod exchange;
 mod features;
+mod helper;
 mod message;
 mod netns;
 mod socket;
+mod timeout;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 pub mod wire;
@@ -45,9 +48,12 @@ pub use client::Client;
 pub use dump::{Dump, DumpOutcome, DumpRequest, Table};
 pub use error::{Error, ErrorKind, Operation};
 pub use events::{Event, EventBacklog, EventBatch, EventOptions, EventStopper, Events, Groups};
+pub use exchange::Exchange;
 pub use features::{Feature, Features};
+pub use helper::UserHelper;
 pub use message::*;
 pub use netns::Namespace;
+pub use timeout::TimeoutPolicy;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -213,6 +213,12 @@ pub(crate) enum Command {
     Audit(commands::audit::Args),
     /// The connections contract for panels: one JSON object in, one out
     Api(commands::api::Args),
+    /// Timeout policies: times to live that rules give to connections
+    Timeout(commands::timeout::Args),
+    /// Helpers in user space
+    Helper(commands::helper::Args),
+    /// The command line of conntrack(8): what it takes, prints and returns
+    Conntrack(commands::conntrack::Args),
     /// Print a completion script for a shell
     Completions(commands::completions::Args),
     /// Print manual pages

@@ -21,6 +21,9 @@ fn main() -> ExitCode {
     if let Some(call) = commands::api::called_as() {
         return commands::api::run_call(call);
     }
+    if commands::conntrack::is_called_so() {
+        return commands::conntrack::run_as_called();
+    }
     match cli::Cli::try_parse() {
         Ok(cli) => exit::report(commands::run(&cli)),
         Err(error) => exit::report_usage(&error),

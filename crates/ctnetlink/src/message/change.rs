@@ -100,7 +100,7 @@ impl NewEntry {
         }
     }
 
-    pub(crate) fn encode(&self, w: &mut Writer) {
+    pub(crate) fn encode(&self, w: &mut Writer, with_status: bool) {
         self.orig.encode(w, CTA_TUPLE_ORIG, self.zone.for_orig());
         self.reply.encode(w, CTA_TUPLE_REPLY, self.zone.for_reply());
         if let Some(zone) = self.zone.for_message() {
@@ -109,7 +109,9 @@ impl NewEntry {
         w.be32(CTA_TIMEOUT, self.timeout);
         // The kernel refuses any change of these three against what it has set itself.
         let status = self.status.difference(Status::EXPECTED | Status::DYING) | Status::CONFIRMED;
-        w.be32(CTA_STATUS, status.bits());
+        if with_status {
+            w.be32(CTA_STATUS, status.bits());
+        }
         if let Some(mark) = self.mark {
             w.be32(CTA_MARK, mark);
         }
@@ -209,6 +211,9 @@ impl Update {
 pub enum Change {
     /// Creates an entry; one that exists is an error.
     Create(Box<NewEntry>),
+    /// Creates an entry, or changes the one that is there as far as the kernel lets it. A status
+    /// without any bit is not sent.
+    Put(Box<NewEntry>),
     /// Changes an entry that exists.
     Update(Key, Box<Update>),
     /// Deletes an entry; with an id in the key, only while it is the same one.
@@ -226,6 +231,11 @@ impl Change {
             Self::Create(new) => (
                 ct_message(IPCTNL_MSG_CT_NEW),
                 NLM_F_CREATE | NLM_F_EXCL,
+                new.orig.family().number(),
+            ),
+            Self::Put(new) => (
+                ct_message(IPCTNL_MSG_CT_NEW),
+                NLM_F_CREATE,
                 new.orig.family().number(),
             ),
             Self::Update(key, _) => (
@@ -266,7 +276,8 @@ impl Change {
 
     fn encode(&self, w: &mut Writer) {
         match self {
-            Self::Create(new) => new.encode(w),
+            Self::Create(new) => new.encode(w, true),
+            Self::Put(new) => new.encode(w, !new.status.is_empty()),
             Self::Update(key, update) => {
                 key.encode(w);
                 update.encode(w);

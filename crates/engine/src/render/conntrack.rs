@@ -71,7 +71,7 @@ pub fn write_entry(out: &mut Vec<u8>, entry: &Entry, options: Options, now: i64)
 }
 
 /// The state as conntrack prints it; a number without a name is `NONE` to it.
-fn state_name(entry: &Entry) -> Option<&'static str> {
+pub fn state_name(entry: &Entry) -> Option<&'static str> {
     match entry.protoinfo? {
         ProtoInfo::Tcp(tcp) => tcp
             .state
@@ -121,6 +121,12 @@ fn push_tuple(out: &mut Vec<u8>, tuple: &Tuple) {
     out.extend_from_slice(b" dst=");
     push_address_ntop(out, tuple.dst);
     out.push(b' ');
+    push_l4(out, tuple);
+    debug_assert!(tuple.protocol != Protocol::GRE || matches!(tuple.l4, L4::Gre { .. }));
+}
+
+/// Appends what a tuple has beside its addresses, with a space behind each field.
+pub fn push_l4(out: &mut Vec<u8>, tuple: &Tuple) {
     match tuple.l4 {
         L4::None => {}
         L4::Ports { src, dst } => {
@@ -147,7 +153,6 @@ fn push_tuple(out: &mut Vec<u8>, tuple: &Tuple) {
             out.push(b' ');
         }
     }
-    debug_assert!(tuple.protocol != Protocol::GRE || matches!(tuple.l4, L4::Gre { .. }));
 }
 
 fn push_counters(out: &mut Vec<u8>, counters: Option<Counters>) {

@@ -9,5 +9,4 @@ pub mod history;
 pub mod json;
 mod scalar;
 
-pub use scalar::{push_address, push_number};
-pub(crate) use scalar::{push_address_ntop, push_hex};
+pub use scalar::{push_address, push_address_ntop, push_hex, push_number};

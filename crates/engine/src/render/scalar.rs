@@ -7,7 +7,7 @@ pub fn push_number(out: &mut Vec<u8>, number: impl itoa::Integer) {
 }
 
 /// Appends a number in hexadecimal, with `0x`.
-pub(crate) fn push_hex(out: &mut Vec<u8>, number: u32) {
+pub fn push_hex(out: &mut Vec<u8>, number: u32) {
     // Writing to a vector does not fail.
     let _ = write!(out, "0x{number:x}");
 }
@@ -33,7 +33,7 @@ fn push_ipv4(out: &mut Vec<u8>, address: Ipv4Addr) {
 
 /// Appends an address as the C library's `inet_ntop` does, which writes the last four bytes of
 /// `::192.0.2.1` in dots where RFC 5952 leaves it open.
-pub(crate) fn push_address_ntop(out: &mut Vec<u8>, address: IpAddr) {
+pub fn push_address_ntop(out: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V6(v6) if is_ipv4_compatible(v6) => {
             let [.., a, b, c, d] = v6.octets();

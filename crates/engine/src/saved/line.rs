@@ -29,15 +29,21 @@ pub enum Verb {
     Flush,
 }
 
+impl Verb {
+    const fn option(self) -> &'static [u8] {
+        match self {
+            Self::Add => b"-A",
+            Self::Insert => b"-I",
+            Self::Update => b"-U",
+            Self::Delete => b"-D",
+            Self::Flush => b"-F",
+        }
+    }
+}
+
 impl fmt::Display for Verb {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Add => "-A",
-            Self::Insert => "-I",
-            Self::Update => "-U",
-            Self::Delete => "-D",
-            Self::Flush => "-F",
-        })
+        f.write_str(&String::from_utf8_lossy(self.option()))
     }
 }
 
@@ -54,7 +60,13 @@ pub struct Command {
 
 /// Appends an entry as `conntrack -L -o save` prints it, without the end of the line.
 pub fn write(out: &mut Vec<u8>, entry: &Entry) {
-    out.extend_from_slice(b"-A ");
+    write_as(out, Verb::Add, entry);
+}
+
+/// The same as a line that asks for something else, as `conntrack -D -o save` prints it.
+pub fn write_as(out: &mut Vec<u8>, verb: Verb, entry: &Entry) {
+    out.extend_from_slice(verb.option());
+    out.push(b' ');
     push(out, "-t", entry.timeout);
     if let Some(status) = entry.status {
         push_status(out, status);

@@ -11,7 +11,7 @@ pub mod line;
 mod reader;
 mod save;
 mod text;
-mod words;
+pub mod words;
 mod writer;
 
 use std::fs::File;

@@ -4,6 +4,7 @@ pub(crate) mod api;
 pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod conntrack;
 pub(crate) mod count;
 pub(crate) mod create;
 pub(crate) mod delete;
@@ -13,6 +14,7 @@ pub(crate) mod expect;
 pub(crate) mod flush;
 pub(crate) mod get;
 pub(crate) mod group;
+pub(crate) mod helper;
 pub(crate) mod history;
 pub(crate) mod list;
 pub(crate) mod man;
@@ -22,6 +24,7 @@ pub(crate) mod restore;
 pub(crate) mod save;
 pub(crate) mod serve;
 pub(crate) mod stats;
+pub(crate) mod timeout;
 pub(crate) mod token;
 pub(crate) mod top;
 pub(crate) mod update;
@@ -60,6 +63,9 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome, Failure> {
         Command::Config(args) => config::run(args, global),
         Command::Audit(args) => audit::run(args, global),
         Command::Api(args) => Ok(Outcome::Status(api::run(args, global))),
+        Command::Timeout(args) => timeout::run(args, global),
+        Command::Helper(args) => helper::run(args, global),
+        Command::Conntrack(args) => conntrack::run(args, global),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     }

@@ -18,5 +18,6 @@ mod saved;
 mod serve;
 mod source;
 mod terminal;
+mod timeout;
 mod top;
 mod watch;
