@@ -17,6 +17,7 @@ use crate::event::{Effect, Event, Now};
 use crate::format::Clock;
 use crate::saved::View;
 use crate::state::State;
+use crate::state::tally::Tally;
 use crate::transport::Transport;
 use crate::update::{begin, update};
 use crate::view::theme::Palette;
@@ -63,8 +64,9 @@ impl Ender {
 /// Events that are taken before the next frame.
 const AT_ONCE: usize = 256;
 
-/// Shows the screen until somebody ends it. `started` is given what ends it from elsewhere.
-pub fn run(options: Options, started: impl FnOnce(Ender)) -> Result<(), Failure> {
+/// Shows the screen until somebody ends it, and gives how often what it shows was made anew. `started` is given what
+/// ends it from elsewhere.
+pub fn run(options: Options, started: impl FnOnce(Ender)) -> Result<Tally, Failure> {
     let (sender, receiver) = channel();
     terminal::restore_on_panic();
     let mut terminal = Terminal::enter(options.mouse).map_err(|error| failed(&error))?;
@@ -94,7 +96,7 @@ pub fn run(options: Options, started: impl FnOnce(Ender)) -> Result<(), Failure>
             "report it, with the lines above",
         ));
     }
-    ended.map_err(|error| failed(&error))
+    ended.map(|()| state.tally).map_err(|error| failed(&error))
 }
 
 fn failed(error: &io::Error) -> Failure {

@@ -8,6 +8,7 @@ pub mod groups;
 pub mod line;
 pub mod pulse;
 pub mod table;
+pub mod tally;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ use groups::Groups;
 use line::Line;
 use pulse::Pulse;
 use table::Table;
+use tally::Tally;
 
 /// What fills the screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -135,6 +137,8 @@ pub struct State {
     pub undo: Option<Undo>,
     asked: BTreeMap<Kind, u64>,
     number: u64,
+    /// How often what is shown was made anew.
+    pub tally: Tally,
 }
 
 /// Findings, as they were asked for last.

@@ -24,10 +24,15 @@ pub(super) fn take(state: &mut State, answer: Answer, effects: &mut Vec<Effect>)
             if !is_due_already {
                 state.table.due_ms = now + rest.saturating_sub(answer.took_ms);
             }
-            state.table.take(page, height, now);
+            state.tally.see(&page.truth);
+            if state.table.take(page, height, now) {
+                state.tally.rows.add(answer.took_ms);
+            }
             measure(state);
         }
         Ok(Reply::Groups(told)) => {
+            state.tally.groups.add(answer.took_ms);
+            state.tally.see(&told.truth);
             let height = state.height();
             state.groups.take(*told, height);
             state.groups.due_ms = now + rest.saturating_sub(answer.took_ms);

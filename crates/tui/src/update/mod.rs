@@ -78,6 +78,7 @@ fn hear(state: &mut State, number: u64, heard: Heard) {
                 if matches!(state.pulse.link, crate::state::pulse::Link::Broken(_)) {
                     // What was missed meanwhile is asked at once.
                     state.table.due_ms = 0;
+                state.tally.see(&summary.truth);
                     state.health.due_ms = 0;
                 }
                 state.pulse.hear(*summary);
