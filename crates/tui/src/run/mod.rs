@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use engine::Failure;
 
-use crate::event::{Effect, Event, Now};
+use crate::event::{Effect, Event, Heard, Now};
 use crate::format::Clock;
 use crate::saved::View;
 use crate::state::State;
@@ -188,10 +188,16 @@ impl Screen {
     }
 
     fn take(&self, state: &mut State, event: Event, effects: &mut Vec<Effect>) {
-        if matches!(event, Event::Heard(..)) {
-            self.listeners.is_taken();
-        }
+        let stream = match &event {
+            Event::Heard(number, Heard::Happened(..)) => Some(*number),
+            _ => None,
+        };
         effects.extend(update(state, event));
+        while let Some(number) = stream
+            && let Some(held) = self.listeners.is_taken(number)
+        {
+            effects.extend(update(state, Event::Heard(number, held)));
+        }
     }
 
     fn perform(&mut self, effect: Effect) {
