@@ -125,6 +125,8 @@ pub struct State {
     pub fields: wire::Fields,
     /// Who asks.
     pub you: Option<wire::You>,
+    /// When to ask again for what is asked once, where it failed.
+    pub once_due_ms: u64,
     /// Whether everything stands still.
     pub is_frozen: bool,
     /// A line that is shown for a while.
@@ -135,10 +137,10 @@ pub struct State {
     pub trail: Vec<Step>,
     /// What can be undone.
     pub undo: Option<Undo>,
-    asked: BTreeMap<Kind, u64>,
-    number: u64,
     /// How often what is shown was made anew.
     pub tally: Tally,
+    asked: BTreeMap<Kind, u64>,
+    number: u64,
 }
 
 /// Findings, as they were asked for last.

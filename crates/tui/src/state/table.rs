@@ -169,13 +169,18 @@ impl Table {
     /// Goes to a place in the order.
     pub(crate) fn go(&mut self, place: usize, height: usize) {
         self.at = place;
+        self.fit(height);
+        self.name = self.current().map(|row| row.name.clone());
+    }
+
+    /// Brings the row that keys are about onto a screen of another height.
+    pub(crate) fn fit(&mut self, height: usize) {
         self.clamp(height);
         if self.at < self.top {
             self.top = self.at;
         } else if self.at >= self.top + height.max(1) {
             self.top = self.at + 1 - height.max(1);
         }
-        self.name = self.current().map(|row| row.name.clone());
     }
 
     /// Moves what is on the screen, and the place with it only where it has to.
