@@ -143,6 +143,7 @@ fn told(tally: &Tally, lasted: Duration, status: Option<&Status>) -> String {
         many => format!("{} times", count(many)),
     };
     let refreshed = |what: &str, all: Refreshes| match all.waited_ms.checked_div(all.many) {
+        Some(0) => format!("{what} refreshed {} (within 1 ms each)", times(all.many)),
         Some(each) => format!("{what} refreshed {} ({each} ms each)", times(all.many)),
         None => format!("{what} never refreshed"),
     };
