@@ -68,6 +68,11 @@ pub(super) fn name(state: &mut State) {
     state.view.names = !state.view.names;
     state.table.widths.clear();
     super::measure(state);
+    // Where none are known, nothing else would be seen of it.
+    state.say(match state.view.names {
+        true => "Names instead of addresses, where they are known",
+        false => "Addresses, not names",
+    });
 }
 
 fn freeze(state: &mut State) {
