@@ -1,6 +1,6 @@
 /*
- * pressed ROUNDS SECONDS COMMAND...: runs a terminal screen (tracklight top) in a pseudo-terminal
- * of 80 x 24 and prints what a press of a key costs there, a line each:
+ * pressed ROUNDS SECONDS COMMAND...: runs a terminal screen (tracklight top --verbose) in a
+ * pseudo-terminal of 80 x 24 and prints what a press of a key costs there, a line each:
  *
  *   WORD median-ms maximum-ms presses
  *
@@ -8,13 +8,14 @@
  * something else than before, wherever on the screen but in the two rows that move by themselves.
  * Refreshes go on meanwhile: presses fall into them as they happen to.
  *
- * Then, without a key for SECONDS, the processor time that each kind of thread took:
+ * Then it runs it anew, for SECONDS from the first rows on without a key, and prints the processor
+ * time that each of the threads took that are there at the end:
  *
  *   thread NAME cpu-seconds
  *
- * Linux names threads; what began and ended meanwhile is counted with the process:
+ * and what the process says of itself on standard error, with what it took from its start to its end:
  *
- *   process cpu-seconds wall-seconds
+ *   refreshed rows-refreshed table-read cpu-seconds wall-seconds
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -27,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -217,27 +219,9 @@ static void wait_for(const char *text, int is_there)
 }
 
 struct thread {
-	long id;
 	double cpu;
 	char name[32];
 };
-
-static double process_cpu(void)
-{
-	char path[64], text[1024], *at;
-	unsigned long user, system;
-	FILE *file;
-
-	snprintf(path, sizeof path, "/proc/%d/stat", child);
-	file = fopen(path, "r");
-	if (!file || !fgets(text, sizeof text, file))
-		fail("the process is gone");
-	fclose(file);
-	at = strrchr(text, ')');
-	if (!at || sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
-		fail("/proc tells no times");
-	return (double)(user + system) / sysconf(_SC_CLK_TCK);
-}
 
 static int threads(struct thread *into)
 {
@@ -253,7 +237,6 @@ static int threads(struct thread *into)
 		FILE *file;
 		if (!isdigit((unsigned char)*entry->d_name))
 			continue;
-		into[many].id = atol(entry->d_name);
 		snprintf(path, sizeof path, "/proc/%d/task/%s/comm", child, entry->d_name);
 		file = fopen(path, "r");
 		if (!file)
@@ -277,48 +260,117 @@ static int threads(struct thread *into)
 	return many;
 }
 
-static void rest(double seconds)
-{
-	static struct thread first[THREADS], second[THREADS];
-	int had = threads(first), has;
-	double cpu = process_cpu(), began = now();
-
-	while (now() - began < seconds)
-		heard(100);
-	has = threads(second);
-	cpu = process_cpu() - cpu;
-	for (int i = 0; i < has; i++) {
-		double took = second[i].cpu;
-		for (int j = 0; j < had; j++)
-			if (first[j].id == second[i].id)
-				took -= first[j].cpu;
-		if (took > 0.001)
-			printf("thread %s %.3f\n", second[i].name, took);
-	}
-	printf("process %.3f %.3f\n", cpu, now() - began);
-}
-
-int main(int argc, char **argv)
+/* Starts the screen; its standard error goes into a pipe, whose other end this gives. */
+static int start(char **command)
 {
 	struct winsize size = { ROWS, COLUMNS, 0, 0 };
-	int rounds, status;
+	int words[2];
 
-	if (argc < 4 || (rounds = atoi(argv[1])) <= 0 || rounds > MANY / 2) {
-		fputs("pressed ROUNDS SECONDS COMMAND...\n", stderr);
-		return 2;
-	}
+	memset(screen, 0, sizeof screen);
+	if (pipe(words))
+		fail("no pipe");
 	child = forkpty(&terminal, NULL, NULL, &size);
 	if (child < 0)
 		fail("no pseudo-terminal");
 	if (!child) {
 		setenv("TERM", "xterm-256color", 1);
-		execvp(argv[3], argv + 3);
+		dup2(words[1], STDERR_FILENO);
+		close(words[0]);
+		close(words[1]);
+		execvp(command[0], command);
 		_exit(127);
 	}
-	srand48(1);
+	close(words[1]);
 	/* There is nothing to move over before the first rows are there. */
 	wait_for("tcp ", 1);
 	wait_for(" match", 1);
+	return words[0];
+}
+
+/* Ends the screen, and gives what it has taken and said; whether it ended well. */
+static int end(int words, char *said, size_t size, struct rusage *took)
+{
+	size_t length = 0;
+	ssize_t many;
+	int status;
+
+	if (write(terminal, "q", 1) < 0)
+		fail("the terminal is closed");
+	while (wait4(child, &status, WNOHANG, took) == 0) {
+		struct pollfd wait = { terminal, POLLIN, 0 };
+		char bytes[4096];
+		/* Its last frames; the terminal fails once it is gone. */
+		if (poll(&wait, 1, 100) > 0 && read(terminal, bytes, sizeof bytes) < 0)
+			usleep(10000);
+	}
+	child = 0;
+	close(terminal);
+	while (length < size - 1 && (many = read(words, said + length, size - 1 - length)) > 0)
+		length += many;
+	said[length] = 0;
+	close(words);
+	if (status)
+		fprintf(stderr, "%s", said);
+	return status == 0;
+}
+
+/* The number that follows a text: "once", or "1,234 times". */
+static long many_after(const char *said, const char *text)
+{
+	const char *at = strstr(said, text);
+	long many = 0;
+
+	if (!at)
+		fail("it did not say how often: is --verbose missing?");
+	at += strlen(text);
+	if (!strncmp(at, "once", 4))
+		return 1;
+	for (; isdigit((unsigned char)*at) || *at == ','; at++)
+		if (*at != ',')
+			many = many * 10 + (*at - '0');
+	return many;
+}
+
+static double seconds_of(struct timeval time)
+{
+	return time.tv_sec + time.tv_usec / 1e6;
+}
+
+/* A run without keys. */
+static int quiet(double seconds, char **command)
+{
+	static struct thread all[THREADS];
+	char said[4096];
+	struct rusage took;
+	double began = now(), until;
+	int words = start(command), many;
+
+	until = now() + seconds;
+	while (now() < until)
+		heard(100);
+	many = threads(all);
+	for (int i = 0; i < many; i++)
+		if (all[i].cpu > 0.001)
+			printf("thread %s %.3f\n", all[i].name, all[i].cpu);
+	if (!end(words, said, sizeof said, &took))
+		return 0;
+	printf("refreshed %ld %ld %.3f %.3f\n", many_after(said, "rows refreshed "), many_after(said, "table read "),
+	       seconds_of(took.ru_utime) + seconds_of(took.ru_stime), now() - began);
+	return 1;
+}
+
+int main(int argc, char **argv)
+{
+	char said[4096];
+	struct rusage took;
+	int rounds, words;
+
+	if (argc < 4 || (rounds = atoi(argv[1])) <= 0 || rounds > MANY / 2) {
+		fputs("pressed ROUNDS SECONDS COMMAND...\n", stderr);
+		return 2;
+	}
+	srand48(1);
+	words = start(argv + 3);
 	for (int i = 0; i < rounds; i++)
 		press(i % 16 < 8 ? "j" : "k", 1);
 	tell("movement");
@@ -349,17 +401,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < rounds; i++)
 		press(" ", 1);
 	tell("freeze");
-	if (shows("frozen"))
-		press(" ", 0);
-	rest(atof(argv[2]));
-	if (write(terminal, "q", 1) < 0)
-		fail("the terminal is closed");
-	while (waitpid(child, &status, WNOHANG) == 0) {
-		struct pollfd wait = { terminal, POLLIN, 0 };
-		char bytes[4096];
-		/* Its last words; the terminal fails once it is gone. */
-		if (poll(&wait, 1, 100) > 0 && read(terminal, bytes, sizeof bytes) < 0)
-			usleep(10000);
-	}
-	return status ? 1 : 0;
+	if (!end(words, said, sizeof said, &took))
+		return 1;
+	return !quiet(atof(argv[2]), argv + 3);
 }

@@ -253,7 +253,7 @@ impl FilterFlags {
     }
 }
 
-/// `field in {values}`; nothing without values.
+/// `field == value` or `field in {values}`, as somebody would write it; nothing without values.
 fn condition(
     flag: &str,
     field: Field,
@@ -277,7 +277,15 @@ fn condition(
             usage(format!("{flag}: {message}"), &hint)
         })?);
     }
-    Ok((!checked.is_empty()).then(|| format!("{} in {{{}}}", field.name(), checked.join(", "))))
+    let name = field.name();
+    // Networks and ranges have several values each.
+    let is_one = |value: &str| !value.contains(['/', '-']) || value.starts_with('"');
+    Ok(match checked.as_slice() {
+        [] => None,
+        [one] if is_one(one) => Some(format!("{name} == {one}")),
+        [one] => Some(format!("{name} in {one}")),
+        several => Some(format!("{name} in {{{}}}", several.join(", "))),
+    })
 }
 
 /// The names that queries can use, in the namespace that the global flags name.

@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         stop: Box::new(|| Ok(())),
     };
     match tui::run(options, |_| {}) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::SUCCESS,
         Err(failure) => {
             println!("{failure} [{}]", failure.code);
             ExitCode::FAILURE

@@ -248,6 +248,7 @@ pub fn place(
     let mut kept: Vec<&'static Column> = columns.to_vec();
     // First what says less goes, for the rest to be whole; then what says more, for the rest to be there.
     drop_columns(&mut kept, width, NEEDED, comfort);
+    join_rates(&mut kept, width, comfort);
     drop_columns(&mut kept, width, 0, least);
     let mut widths: Vec<u16> = kept.iter().map(|column| least(column)).collect();
     let gaps = GAP * u16::try_from(kept.len().saturating_sub(1)).unwrap_or(u16::MAX);
@@ -300,6 +301,21 @@ fn drop_columns(
     }
 }
 
+/// One rate for both ways where there is no room for two beside whole addresses.
+fn join_rates(kept: &mut Vec<&'static Column>, width: u16, wide: impl Fn(&Column) -> u16) {
+    let sum: u16 = kept.iter().map(|column| wide(column) + GAP).sum();
+    let place = |id| kept.iter().position(|column| column.id == id);
+    let (Some(up), Some(down), Some(both)) =
+        (place("rate_orig"), place("rate_reply"), by_id("rate"))
+    else {
+        return;
+    };
+    if sum > width + GAP && place("rate").is_none() {
+        kept[up.min(down)] = both;
+        kept.remove(up.max(down));
+    }
+}
+
 /// How many cells of a terminal a text takes.
 pub fn cells(text: &str) -> u16 {
     u16::try_from(text.width()).unwrap_or(u16::MAX)
@@ -323,6 +339,12 @@ mod tests {
         let at_60 = placed(60, &[("source", 21), ("destination", 21)]);
         assert_eq!(
             ids(&at_60),
+            ["proto", "source", "destination", "rate"],
+            "one rate, for addresses to be whole"
+        );
+        let short = placed(60, &[("source", 15), ("destination", 15)]);
+        assert_eq!(
+            ids(&short),
             ["proto", "source", "destination", "rate_orig", "rate_reply"]
         );
     }

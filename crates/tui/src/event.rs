@@ -107,7 +107,7 @@ pub struct Answer {
 pub enum Heard {
     /// The table in numbers.
     Summary(Box<wire::Summary>),
-    /// What happened to connections; how many more did, that are not here.
+    /// What happened to connections; to how many more something did afterwards, which are not here.
     Happened(Vec<wire::Happened>, u64),
     /// Some of what happened is not known; how many, if somebody counted.
     Missed(Option<u64>),

@@ -115,9 +115,16 @@ pub fn chooser(size: (u16, u16), chooser: &Chooser) -> Rect {
     centred(size, width, rows.saturating_add(3).max(6))
 }
 
-/// A window in the middle, below the header.
+/// Cells beside a window, both sides together, that are worth showing.
+const BESIDE: u16 = 12;
+
+/// A window in the middle, below the header. Where little would be left beside it, it takes all of the width: a letter
+/// or two of what lies below say nothing.
 pub fn centred((width, height): (u16, u16), wanted_width: u16, wanted_height: u16) -> Rect {
-    let wide = wanted_width.min(width.saturating_sub(2));
+    let wide = match wanted_width.saturating_add(BESIDE) > width {
+        true => width,
+        false => wanted_width,
+    };
     let high = wanted_height.min(height.saturating_sub(HEADER + 1));
     Rect {
         x: (width - wide) / 2,

@@ -445,7 +445,7 @@ fn keys_that_end_end_and_keys_that_stop_stop() {
 fn every_size_can_be_drawn_in_every_view() {
     for keys in ["", "g", "e", "h", "?", "c", "x1", "/tcp and d", "w", "gg"] {
         for width in (1..70).step_by(7).chain([80, 333]) {
-            for height in [1, 2, 5, 12, 13, 17, 24, 120] {
+            for height in [0, 1, 2, 5, 12, 13, 17, 24, 120] {
                 let mut screen = Screen::new(SIZE, Table::default());
                 screen.keys(keys).event(Event::Resize(width, height));
                 screen.draw();
@@ -462,4 +462,119 @@ fn a_stranger_cannot_write_on_the_screen() {
     screen.keys("n");
     let text = screen.text();
     assert!(text.contains("evil\u{fffd}[2J\u{fffd}name"), "{text}");
+}
+
+#[test]
+fn refreshes_are_counted_as_they_come() {
+    let mut screen = Screen::new(SIZE, many(10));
+    assert_eq!(screen.state.tally.rows.many, 1);
+    for _ in 0..3 {
+        screen.pass(1100);
+    }
+    assert_eq!(screen.state.tally.rows.many, 4);
+    // Nothing is refreshed that stands still, nor what failed.
+    screen.keys(" ").pass(5000);
+    assert_eq!(screen.state.tally.rows.many, 4);
+    screen.table.refused = vec![(Kind::Page, Fault::new("too-busy", "the daemon is busy", ""))];
+    screen.keys(" ").pass(5000);
+    assert_eq!(screen.state.tally.rows.many, 4);
+    screen.keys("g");
+    assert_eq!(screen.state.tally.groups.many, 1);
+    assert_eq!(screen.state.tally.readings, 1, "all answers are from one");
+    assert_eq!(screen.state.tally.source, "bpf");
+}
+
+#[test]
+fn counters_that_are_old_say_so() {
+    let mut screen = Screen::new(SIZE, Table::default());
+    assert!(!screen.text().contains(" old"));
+    let stream = screen.state.pulse.stream;
+    let summary = support::from(json!({
+        "time_ns": support::NOW, "connections": 3,
+        "truth": {"taken_ns": support::NOW - 12_900_000_000_u64, "complete": true, "events": true,
+                  "accounting": true, "timestamps": true}}));
+    screen.event(Event::Heard(stream, Heard::Summary(Box::new(summary))));
+    assert!(
+        screen.text().contains("counters 12s old"),
+        "{}",
+        screen.text()
+    );
+}
+
+#[test]
+fn what_is_refused_at_the_start_is_not_asked_without_a_rest() {
+    let busy = Fault::new("too-busy", "the daemon is busy", "try again");
+    let table = Table {
+        refused: vec![(Kind::Status, busy.clone()), (Kind::Fields, busy)],
+        ..Table::default()
+    };
+    let mut screen = Screen::new(SIZE, table);
+    let asked = |screen: &mut Screen| {
+        let asked = std::mem::take(&mut screen.asked);
+        asked.iter().filter(|one| one.contains("/status")).count()
+    };
+    assert_eq!(asked(&mut screen), 1);
+    screen.pass(500);
+    assert_eq!(asked(&mut screen), 0);
+    screen.table.refused.clear();
+    screen.pass(2000);
+    assert_eq!(asked(&mut screen), 1);
+    assert!(screen.state.you.is_some());
+}
+
+#[test]
+fn another_size_chooses_nobody() {
+    let mut screen = Screen::new(SIZE, many(40));
+    screen
+        .event(Event::Resize(60, 16))
+        .event(Event::Resize(80, 24));
+    assert_eq!(screen.state.table.name, None);
+    // Who has chosen one still sees it.
+    screen.key(KeyCode::PageDown);
+    let chosen = screen.state.table.current().unwrap().name.clone();
+    screen.event(Event::Resize(60, 12));
+    let table = &screen.state.table;
+    assert_eq!(table.name.as_ref(), Some(&chosen));
+    assert!((table.top..table.top + screen.state.height()).contains(&table.at));
+}
+
+#[test]
+fn the_group_that_keys_are_about_is_never_below_the_line_of_the_others() {
+    let mut screen = Screen::new(
+        SIZE,
+        Table {
+            groups: 40,
+            ..Table::default()
+        },
+    );
+    screen.keys("g");
+    assert!(
+        screen.text().contains("26 more below, 43 groups in all"),
+        "{}",
+        screen.text()
+    );
+    for _ in 0..42 {
+        screen.key(KeyCode::Down);
+        let key = screen.state.groups.current().unwrap().key["src"].clone();
+        let text = screen.text();
+        assert!(
+            text.contains(key.as_str().unwrap()),
+            "{key} is hidden:\n{text}"
+        );
+    }
+    assert!(!screen.text().contains("more below"));
+}
+
+#[test]
+fn a_preview_is_scrolled_as_far_as_it_goes_and_no_further() {
+    let mut screen = Screen::new((60, 16), Table::default());
+    screen.keys("x1");
+    let first = screen.text();
+    for _ in 0..50 {
+        screen.key(KeyCode::Down);
+    }
+    let last = screen.text();
+    assert_ne!(first, last);
+    screen.key(KeyCode::Up);
+    assert_ne!(screen.text(), last, "one step back is seen at once");
 }

@@ -3,15 +3,18 @@
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use engine::Failure;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use tui::batch::{self, Ended, Rounds};
-use tui::format::Clock;
+use tui::format::{Clock, count, duration};
 use tui::saved;
+use tui::state::tally::{Refreshes, Tally};
+use tui::transport::{Request, ask};
 use tui::view::theme::Palette;
-use tui::wire::Fault;
+use tui::wire::{Fault, Status};
 use tui::{Ender, Options, Transport, View};
 
 use crate::cli::{ColorWhen, Global};
@@ -111,7 +114,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         };
     }
     let options = Options {
-        transport,
+        transport: Arc::clone(&transport),
         view,
         folder,
         palette: palette(global),
@@ -119,12 +122,47 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         mouse: !args.no_mouse,
         stop: Box::new(Stop::now),
     };
-    tui::run(options, |ender| {
+    let began = Instant::now();
+    let tally = tui::run(options, |ender| {
         Stop::wait_for(ender.clone());
         // A terminal that is closed, or somebody who wants an end. Keys come all the same where this fails.
         let _ = ctrlc::set_handler(move || ender.end());
     })?;
+    if global.verbose {
+        // How long a reading took is known where it is done.
+        let status = ask(&*transport, &Request::get("/api/v1/status", &[])).ok();
+        note(&told(&tally, began.elapsed(), status.as_ref()));
+    }
     Ok(Outcome::Done)
+}
+
+/// What the screen has done, in one line.
+fn told(tally: &Tally, lasted: Duration, status: Option<&Status>) -> String {
+    let times = |many: u64| match many {
+        1 => "once".to_owned(),
+        many => format!("{} times", count(many)),
+    };
+    let refreshed = |what: &str, all: Refreshes| match all.waited_ms.checked_div(all.many) {
+        Some(0) => format!("{what} refreshed {} (within 1 ms each)", times(all.many)),
+        Some(each) => format!("{what} refreshed {} ({each} ms each)", times(all.many)),
+        None => format!("{what} never refreshed"),
+    };
+    let lasted = duration(lasted.as_secs());
+    let mut parts = vec![format!("{lasted}: {}", refreshed("rows", tally.rows))];
+    if tally.groups.many > 0 {
+        parts.push(refreshed("groups", tally.groups));
+    }
+    parts.push(match (tally.readings, status) {
+        (0, _) => "the table was not read to the end".to_owned(),
+        (many, Some(status)) => format!(
+            "the table read {} by {}, the last time in {} ms",
+            times(many),
+            tally.source,
+            status.reading_ms
+        ),
+        (many, None) => format!("the table read {} by {}", times(many), tally.source),
+    });
+    parts.join("; ")
 }
 
 /// The signal that stops a job (SIGTSTP). Whoever sends it, the terminal is given back first.
@@ -288,4 +326,39 @@ fn unwritten(error: &std::io::Error) -> Failure {
         format!("cannot write: {error}"),
         "look whether there is room",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_screen_has_done_is_told_in_one_line() {
+        let lasted = Duration::from_secs(75);
+        let status = Status {
+            reading_ms: 512,
+            ..Status::default()
+        };
+        let mut tally = Tally::default();
+        assert_eq!(
+            told(&tally, lasted, None),
+            "1m 15s: rows never refreshed; the table was not read to the end"
+        );
+        tally.rows = Refreshes {
+            many: 1200,
+            waited_ms: 45_600,
+        };
+        tally.readings = 1;
+        tally.source = "bpf".to_owned();
+        assert_eq!(
+            told(&tally, lasted, Some(&status)),
+            "1m 15s: rows refreshed 1,200 times (38 ms each); \
+             the table read once by bpf, the last time in 512 ms"
+        );
+        tally.groups = Refreshes {
+            many: 2,
+            waited_ms: 10,
+        };
+        assert!(told(&tally, lasted, None).contains("; groups refreshed 2 times (5 ms each); "));
+    }
 }

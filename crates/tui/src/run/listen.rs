@@ -2,30 +2,59 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crate::event::{Event, Heard, Stream};
 use crate::transport::{Request, Transport, whole};
-use crate::wire::Fault;
+use crate::wire::{Fault, Happened};
 
 use super::ask::no_thread;
 
 /// How many events are handed over together.
 const BATCH: usize = 500;
-/// How many batches may wait; what comes beyond is counted only.
+/// How many batches may be on their way to the screen; what comes meanwhile is held.
 const WAITING: usize = 4;
+/// How many events are held; what comes beyond is counted only.
+const HELD: usize = 2000;
 
 /// Those that are listened to.
 pub(super) struct Listeners {
     transport: Arc<dyn Transport>,
     sender: Sender<Event>,
-    stops: BTreeMap<Stream, Arc<AtomicBool>>,
+    current: BTreeMap<Stream, Current>,
     /// The last event of each path, by which it is gone on with.
     last: BTreeMap<String, Arc<AtomicU64>>,
-    waiting: Arc<AtomicUsize>,
+}
+
+/// A stream that is listened to.
+struct Current {
+    number: u64,
+    stop: Arc<AtomicBool>,
+    way: Arc<Mutex<Way>>,
+}
+
+/// What is on its way to the screen, and what waits for room there.
+#[derive(Default)]
+struct Way {
+    waiting: usize,
+    held: Vec<Happened>,
+    /// What came when no more could be held.
+    skipped: u64,
+}
+
+impl Way {
+    /// The next batch, where there is one and room for it.
+    fn next(&mut self) -> Option<Heard> {
+        if self.waiting >= WAITING || self.held.is_empty() && self.skipped == 0 {
+            return None;
+        }
+        self.waiting += 1;
+        let held = std::mem::take(&mut self.held);
+        Some(Heard::Happened(held, std::mem::take(&mut self.skipped)))
+    }
 }
 
 impl Listeners {
@@ -33,21 +62,24 @@ impl Listeners {
         Self {
             transport,
             sender,
-            stops: BTreeMap::new(),
+            current: BTreeMap::new(),
             last: BTreeMap::new(),
-            waiting: Arc::default(),
         }
     }
 
-    /// Something that was heard is taken.
-    pub(super) fn is_taken(&self) {
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    /// A batch of a stream is taken: gives what was held for want of room, so that nothing waits for more to happen.
+    pub(super) fn is_taken(&self, number: u64) -> Option<Heard> {
+        let mut all = self.current.values();
+        let current = all.find(|current| current.number == number)?;
+        let mut way = lock(&current.way);
+        way.waiting = way.waiting.saturating_sub(1);
+        way.next()
     }
 
     /// Listens no longer.
     pub(super) fn unlisten(&mut self, stream: Stream) {
-        if let Some(stop) = self.stops.remove(&stream) {
-            stop.store(true, Ordering::Relaxed);
+        if let Some(current) = self.current.remove(&stream) {
+            current.stop.store(true, Ordering::Relaxed);
         }
         if stream == Stream::Events {
             self.last.clear();
@@ -56,11 +88,15 @@ impl Listeners {
 
     /// Listens, instead of to the one before.
     pub(super) fn listen(&mut self, number: u64, stream: Stream, mut request: Request) {
-        if let Some(stop) = self.stops.remove(&stream) {
-            stop.store(true, Ordering::Relaxed);
+        let (stop, way) = (Arc::<AtomicBool>::default(), Arc::<Mutex<Way>>::default());
+        let current = Current {
+            number,
+            stop: Arc::clone(&stop),
+            way: Arc::clone(&way),
+        };
+        if let Some(before) = self.current.insert(stream, current) {
+            before.stop.store(true, Ordering::Relaxed);
         }
-        let stop = Arc::new(AtomicBool::new(false));
-        self.stops.insert(stream, Arc::clone(&stop));
         let last = self.last.entry(request.path.clone()).or_default();
         let last = Arc::clone(last);
         if let (Stream::Events, id @ 1..) = (stream, last.load(Ordering::Relaxed)) {
@@ -69,7 +105,7 @@ impl Listeners {
         let listener = Listener {
             number,
             sender: self.sender.clone(),
-            waiting: Arc::clone(&self.waiting),
+            way,
             stop,
             last,
         };
@@ -89,14 +125,13 @@ impl Listeners {
 struct Listener {
     number: u64,
     sender: Sender<Event>,
-    waiting: Arc<AtomicUsize>,
+    way: Arc<Mutex<Way>>,
     stop: Arc<AtomicBool>,
     last: Arc<AtomicU64>,
 }
 
 impl Listener {
     fn say(&self, heard: Heard) {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
         // Nobody listens any more where this fails.
         let _ = self.sender.send(Event::Heard(self.number, heard));
     }
@@ -112,8 +147,6 @@ impl Listener {
             Err(fault) => return fault,
         };
         let mut reader = BufReader::with_capacity(64 << 10, answer.body);
-        let mut batch = Vec::new();
-        let mut skipped = 0;
         loop {
             let frame = match Frame::read(&mut reader) {
                 Ok(Some(frame)) => frame,
@@ -126,18 +159,13 @@ impl Listener {
             if let Some(id) = frame.id {
                 self.last.store(id, Ordering::Relaxed);
             }
-            let is_crowded = self.waiting.load(Ordering::Relaxed) > WAITING;
             match frame.event.as_str() {
                 "summary" => {
                     if let Ok(summary) = serde_json::from_str(&frame.data) {
                         self.say(Heard::Summary(summary));
                     }
                 }
-                "new" | "update" | "destroy" if is_crowded => skipped += 1,
-                "new" | "update" | "destroy" => match serde_json::from_str(&frame.data) {
-                    Ok(happened) => batch.push(happened),
-                    Err(_) => skipped += 1,
-                },
+                "new" | "update" | "destroy" => self.hold(&frame.data),
                 "gap" | "lost" => self.say(Heard::Missed(missed(&frame.data))),
                 "too-slow" | "signed-out" => {
                     return serde_json::from_str(&frame.data).unwrap_or_else(|_| ended());
@@ -145,13 +173,31 @@ impl Listener {
                 _ => {}
             }
             let has_more = reader.buffer().windows(2).any(|two| two == b"\n\n");
-            let is_due = !has_more || batch.len() >= BATCH;
-            if is_due && !is_crowded && (!batch.is_empty() || skipped > 0) {
-                let batch = std::mem::take(&mut batch);
-                self.say(Heard::Happened(batch, std::mem::take(&mut skipped)));
+            let next = {
+                let mut way = lock(&self.way);
+                let is_due = !has_more || way.held.len() >= BATCH;
+                if is_due { way.next() } else { None }
+            };
+            if let Some(next) = next {
+                self.say(next);
             }
         }
     }
+
+    /// Something happened to a connection. What nobody could show any more is not even read.
+    fn hold(&self, data: &str) {
+        let is_full = lock(&self.way).held.len() >= HELD;
+        let happened = (!is_full).then(|| serde_json::from_str(data).ok());
+        let mut way = lock(&self.way);
+        match happened.flatten() {
+            Some(happened) => way.held.push(happened),
+            None => way.skipped += 1,
+        }
+    }
+}
+
+fn lock(way: &Mutex<Way>) -> MutexGuard<'_, Way> {
+    way.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn ended() -> Fault {
@@ -209,7 +255,10 @@ impl Frame {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::{Receiver, channel};
+
     use super::*;
+    use crate::transport::Answer;
 
     #[test]
     fn frames_are_read_and_comments_are_not() {
@@ -220,5 +269,92 @@ mod tests {
         let second = Frame::read(&mut reader).unwrap().unwrap();
         assert_eq!(missed(&second.data), Some(3));
         assert_eq!(Frame::read(&mut reader).unwrap(), None);
+    }
+
+    /// A stream of pieces, each of which is read at once; it ends with the sender.
+    struct Pieces(Mutex<Option<Receiver<String>>>);
+
+    struct Piece(Receiver<String>, Vec<u8>);
+
+    impl Read for Piece {
+        fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+            if self.1.is_empty() {
+                self.1 = self.0.recv().unwrap_or_default().into_bytes();
+            }
+            let many = self.1.len().min(into.len());
+            into[..many].copy_from_slice(&self.1[..many]);
+            self.1.drain(..many);
+            Ok(many)
+        }
+    }
+
+    impl Transport for Pieces {
+        fn open(&self, _: &Request) -> Result<Answer, Fault> {
+            let pieces = self.0.lock().unwrap().take().expect("it is opened once");
+            Ok(Answer {
+                status: 200,
+                body: Box::new(Piece(pieces, Vec::new())),
+            })
+        }
+
+        fn place(&self) -> String {
+            String::new()
+        }
+    }
+
+    fn births(many: usize) -> String {
+        "event: new\ndata: {}\n\n".repeat(many)
+    }
+
+    /// Listens until the stream ends, with nothing taken meanwhile; gives what is on its way.
+    fn heard(pieces: &[String]) -> (Listeners, Vec<Heard>) {
+        let (sender, events) = channel();
+        let (into, from) = channel();
+        let transport = Arc::new(Pieces(Mutex::new(Some(from))));
+        let mut listeners = Listeners::new(transport, sender);
+        listeners.listen(7, Stream::Events, Request::get("/api/v1/events", &[]));
+        for piece in pieces {
+            into.send(piece.clone()).unwrap();
+        }
+        drop(into);
+        let mut all = Vec::new();
+        loop {
+            let Ok(Event::Heard(7, heard)) = events.recv() else {
+                panic!("something else came");
+            };
+            match heard {
+                Heard::Ended(_) => return (listeners, all),
+                other => all.push(other),
+            }
+        }
+    }
+
+    fn numbers(heard: &Heard) -> (usize, u64) {
+        match heard {
+            Heard::Happened(all, more) => (all.len(), *more),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_had_no_room_comes_as_soon_as_something_is_taken() {
+        let pieces: Vec<String> = (0..10).map(|_| births(1)).collect();
+        let (listeners, heard) = heard(&pieces);
+        assert_eq!(heard.len(), WAITING);
+        assert!(heard.iter().all(|heard| numbers(heard) == (1, 0)));
+        // Nothing more happens, and the last are told all the same.
+        let held = listeners.is_taken(7).expect("six were held");
+        assert_eq!(numbers(&held), (10 - WAITING, 0));
+        assert!(listeners.is_taken(7).is_none(), "all was told");
+        assert!(listeners.is_taken(6).is_none(), "of another stream");
+    }
+
+    #[test]
+    fn what_is_too_much_is_counted() {
+        let mut pieces: Vec<String> = (0..WAITING).map(|_| births(1)).collect();
+        pieces.push(births(HELD + 50));
+        let (listeners, _) = heard(&pieces);
+        let held = listeners.is_taken(7).map(|heard| numbers(&heard));
+        assert_eq!(held, Some((HELD, 50)));
     }
 }

@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 
 use engine::Failure;
 
-use crate::event::{Effect, Event, Now};
+use crate::event::{Effect, Event, Heard, Now};
 use crate::format::Clock;
 use crate::saved::View;
 use crate::state::State;
+use crate::state::tally::Tally;
 use crate::transport::Transport;
 use crate::update::{begin, update};
 use crate::view::theme::Palette;
@@ -63,8 +64,9 @@ impl Ender {
 /// Events that are taken before the next frame.
 const AT_ONCE: usize = 256;
 
-/// Shows the screen until somebody ends it. `started` is given what ends it from elsewhere.
-pub fn run(options: Options, started: impl FnOnce(Ender)) -> Result<(), Failure> {
+/// Shows the screen until somebody ends it, and gives how often what it shows was made anew. `started` is given what
+/// ends it from elsewhere.
+pub fn run(options: Options, started: impl FnOnce(Ender)) -> Result<Tally, Failure> {
     let (sender, receiver) = channel();
     terminal::restore_on_panic();
     let mut terminal = Terminal::enter(options.mouse).map_err(|error| failed(&error))?;
@@ -94,7 +96,7 @@ pub fn run(options: Options, started: impl FnOnce(Ender)) -> Result<(), Failure>
             "report it, with the lines above",
         ));
     }
-    ended.map_err(|error| failed(&error))
+    ended.map(|()| state.tally).map_err(|error| failed(&error))
 }
 
 fn failed(error: &io::Error) -> Failure {
@@ -186,10 +188,16 @@ impl Screen {
     }
 
     fn take(&self, state: &mut State, event: Event, effects: &mut Vec<Effect>) {
-        if matches!(event, Event::Heard(..)) {
-            self.listeners.is_taken();
-        }
+        let stream = match &event {
+            Event::Heard(number, Heard::Happened(..)) => Some(*number),
+            _ => None,
+        };
         effects.extend(update(state, event));
+        while let Some(number) = stream
+            && let Some(held) = self.listeners.is_taken(number)
+        {
+            effects.extend(update(state, Event::Heard(number, held)));
+        }
     }
 
     fn perform(&mut self, effect: Effect) {

@@ -63,6 +63,15 @@ impl Groups {
         self.go(self.at, height);
     }
 
+    /// How many lines have groups, of so many: the last one tells of the others where there are more.
+    pub fn lines(&self, height: usize) -> usize {
+        let others = self.told.as_ref().and_then(|told| told.others.as_ref());
+        match self.all().len() > height || others.is_some() {
+            true => height.saturating_sub(1).max(1),
+            false => height.max(1),
+        }
+    }
+
     /// Moves by so many.
     pub(crate) fn step(&mut self, by: isize, height: usize) {
         self.is_chosen = true;
@@ -71,7 +80,7 @@ impl Groups {
 
     /// Goes to one.
     pub(crate) fn go(&mut self, place: usize, height: usize) {
-        let height = height.max(1);
+        let height = self.lines(height);
         let many = self.all().len();
         self.at = place.min(many.saturating_sub(1));
         self.top = self.top.min(many.saturating_sub(height));

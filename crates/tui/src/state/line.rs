@@ -24,6 +24,8 @@ pub struct Line {
     pub checking: Option<String>,
     /// The query before the one that was taken before anybody knew whether it is one.
     pub before: Option<String>,
+    /// The text, and the place in it, of which it was asked last what can follow.
+    pub completing: (String, usize),
     /// What can follow, and where.
     pub completion: Option<Completion>,
     /// Which of it is chosen.
@@ -32,6 +34,8 @@ pub struct Line {
     pub history: Vec<String>,
     /// Which of them is shown.
     pub recalled: Option<usize>,
+    /// Whether somebody has asked for a text that is no query.
+    pub is_insisted: bool,
 }
 
 impl Line {
@@ -45,6 +49,22 @@ impl Line {
             before: self.before.take(),
             ..Self::default()
         };
+    }
+
+    /// What is wrong with the text and should be told: not that a word is not finished that is being typed, as long as
+    /// there are ways to go on with it.
+    pub fn told_fault(&self) -> Option<&Fault> {
+        let fault = self.fault.as_ref()?;
+        if self.checked.as_ref() != Some(&self.text) {
+            return None;
+        }
+        let (Some(completion), Some(offset)) = (&self.completion, fault.offset) else {
+            return Some(fault);
+        };
+        let is_at_end = self.cursor == self.text.chars().count();
+        let is_of_word = offset as usize >= completion.offset;
+        let can_go_on = is_at_end && is_of_word && !completion.candidates.is_empty();
+        (!can_go_on || self.is_insisted).then_some(fault)
     }
 
     /// Nobody types any more.
@@ -113,6 +133,7 @@ impl Line {
         self.chosen = None;
         self.completion = None;
         self.warning = None;
+        self.is_insisted = false;
     }
 
     /// What can follow.

@@ -8,6 +8,7 @@ pub mod groups;
 pub mod line;
 pub mod pulse;
 pub mod table;
+pub mod tally;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ use groups::Groups;
 use line::Line;
 use pulse::Pulse;
 use table::Table;
+use tally::Tally;
 
 /// What fills the screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -123,6 +125,8 @@ pub struct State {
     pub fields: wire::Fields,
     /// Who asks.
     pub you: Option<wire::You>,
+    /// When to ask again for what is asked once, where it failed.
+    pub once_due_ms: u64,
     /// Whether everything stands still.
     pub is_frozen: bool,
     /// A line that is shown for a while.
@@ -133,6 +137,8 @@ pub struct State {
     pub trail: Vec<Step>,
     /// What can be undone.
     pub undo: Option<Undo>,
+    /// How often what is shown was made anew.
+    pub tally: Tally,
     asked: BTreeMap<Kind, u64>,
     number: u64,
 }

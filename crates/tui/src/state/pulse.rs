@@ -76,6 +76,13 @@ impl Pulse {
         self.link = Link::Heard;
     }
 
+    /// Seconds since counters were read, by the clock of who reads them.
+    pub fn counters_age(&self) -> Option<u64> {
+        let summary = self.summary.as_ref()?;
+        let taken = Some(summary.truth.taken_ns).filter(|&taken| taken > 0)?;
+        Some(summary.time_ns.saturating_sub(taken) / 1_000_000_000)
+    }
+
     /// Part of the limit that is used, where there is one.
     pub fn part(&self) -> Option<f64> {
         let summary = self.summary.as_ref()?;

@@ -118,14 +118,14 @@ impl Table {
         self.top < self.came.offset || end > self.came.offset + self.came.limit
     }
 
-    /// Takes the rows that were asked for.
-    pub(crate) fn take(&mut self, page: Page, height: usize, now_ms: u64) {
+    /// Takes the rows that were asked for; `false` where they are not those that are wanted any more.
+    pub(crate) fn take(&mut self, page: Page, height: usize, now_ms: u64) -> bool {
         let asked = self.asked.clone();
         let (offset, is_held) = (asked.offset, self.is_held());
         if asked.cursor.is_some() != is_held {
             // They are of another order than the one that is shown by now.
             self.due_ms = 0;
-            return;
+            return false;
         }
         if let Some(name) = self.name.clone()
             && let Some(place) = page.connections.iter().position(|row| row.name == name)
@@ -158,6 +158,7 @@ impl Table {
                 marked.clone_from(row);
             }
         }
+        true
     }
 
     /// Moves by so many rows.
@@ -168,13 +169,18 @@ impl Table {
     /// Goes to a place in the order.
     pub(crate) fn go(&mut self, place: usize, height: usize) {
         self.at = place;
+        self.fit(height);
+        self.name = self.current().map(|row| row.name.clone());
+    }
+
+    /// Brings the row that keys are about onto a screen of another height.
+    pub(crate) fn fit(&mut self, height: usize) {
         self.clamp(height);
         if self.at < self.top {
             self.top = self.at;
         } else if self.at >= self.top + height.max(1) {
             self.top = self.at + 1 - height.max(1);
         }
-        self.name = self.current().map(|row| row.name.clone());
     }
 
     /// Moves what is on the screen, and the place with it only where it has to.

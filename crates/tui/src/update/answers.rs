@@ -24,10 +24,15 @@ pub(super) fn take(state: &mut State, answer: Answer, effects: &mut Vec<Effect>)
             if !is_due_already {
                 state.table.due_ms = now + rest.saturating_sub(answer.took_ms);
             }
-            state.table.take(page, height, now);
+            state.tally.see(&page.truth);
+            if state.table.take(page, height, now) {
+                state.tally.rows.add(answer.took_ms);
+            }
             measure(state);
         }
         Ok(Reply::Groups(told)) => {
+            state.tally.groups.add(answer.took_ms);
+            state.tally.see(&told.truth);
             let height = state.height();
             state.groups.take(*told, height);
             state.groups.due_ms = now + rest.saturating_sub(answer.took_ms);
@@ -45,8 +50,12 @@ pub(super) fn take(state: &mut State, answer: Answer, effects: &mut Vec<Effect>)
         Ok(Reply::Fields(fields)) => state.fields = fields,
         Ok(Reply::Check(checked)) => check(state, checked),
         Ok(Reply::Complete(completion)) => {
-            state.line.completion = Some(completion);
-            state.line.chosen = None;
+            // Of a text that was typed on meanwhile it would take other letters away.
+            let line = &mut state.line;
+            if line.completing.0 == line.text && line.completing.1 == line.cursor {
+                line.completion = Some(completion);
+                line.chosen = None;
+            }
         }
         Ok(Reply::Known(known)) => {
             if let Some(Overlay::Details(details)) = &mut state.overlay {
@@ -92,8 +101,8 @@ fn fail(state: &mut State, kind: Kind, fault: Fault, effects: &mut Vec<Effect>) 
             state.line.checked = state.line.checking.take();
             state.line.fault = Some(fault);
         }
-        // They are asked again when something is heard.
         Kind::Status | Kind::Fields => {
+            state.once_due_ms = again;
             state.message = Some(crate::state::Message {
                 text: sentence(&fault),
                 is_bad: true,

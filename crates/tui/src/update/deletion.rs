@@ -7,6 +7,7 @@ use crate::format;
 use crate::state::deletion::{Choice, Deleting, Stage};
 use crate::state::{Overlay, State, Undo};
 use crate::transport::{Method, Request};
+use crate::view;
 use crate::wire::{Deletion, Fault, Row};
 
 use super::keys::{current_group, step_of};
@@ -17,7 +18,7 @@ fn open(state: &mut State, stage: Stage) {
     state.overlay = Some(Overlay::Deletion(Box::new(Deleting { stage, top: 0 })));
 }
 
-/// Asks what is to be deleted; with one answer only, looks at once which connections these are.
+/// Asks what is to be deleted, where somebody may and there is something.
 fn offer(state: &mut State, choices: Vec<Choice>) {
     if !state.may_change() {
         let fault = Fault::new(
@@ -117,6 +118,10 @@ pub(super) fn undo(state: &mut State, effects: &mut Vec<Effect>) {
 
 /// A key while a deletion is shown.
 pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
+    let last = match &state.overlay {
+        Some(Overlay::Deletion(deleting)) => view::deletion::last(state, &deleting.stage),
+        _ => 0,
+    };
     let Some(Overlay::Deletion(deleting)) = &mut state.overlay else {
         return;
     };
@@ -124,7 +129,7 @@ pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
         step_of(key, 5),
         matches!(deleting.stage, Stage::Which { .. }),
     ) {
-        deleting.top = deleting.top.saturating_add_signed(by).min(200);
+        deleting.top = deleting.top.min(last).saturating_add_signed(by).min(last);
         return;
     }
     let is_end = matches!(

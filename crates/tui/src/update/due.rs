@@ -41,7 +41,7 @@ fn pulse(state: &mut State, effects: &mut Vec<Effect>) {
 
 /// What does not change while it is shown. Asked anew where the daemon is another one.
 fn once(state: &mut State, effects: &mut Vec<Effect>) {
-    if state.pulse.link != Link::Heard {
+    if state.pulse.link != Link::Heard || state.once_due_ms > state.now.ms {
         return;
     }
     if state.you.is_none() && !state.is_asked(Kind::Status) {
@@ -62,6 +62,7 @@ fn line(state: &mut State, effects: &mut Vec<Effect>) {
         state.line.checking = Some(text.clone());
         let body = serde_json::json!({ "query": text });
         effects.push(state.ask(Kind::Check, Request::post("/api/v1/query/check", &body)));
+        state.line.completing = (text.clone(), state.line.cursor);
         let cursor = state.line.cursor.to_string();
         let parameters = [("query", text.as_str()), ("cursor", cursor.as_str())];
         let request = Request::get("/api/v1/query/complete", &parameters);

@@ -12,9 +12,16 @@ pub(super) fn paste(state: &mut State, text: &str) {
     let printable = || text.chars().filter(|c| !c.is_control());
     match &mut state.overlay {
         Some(Overlay::Save(name)) => name.extend(printable()),
-        Some(Overlay::Chooser(chooser)) => chooser.filter.extend(printable()),
+        Some(Overlay::Chooser(chooser)) => {
+            chooser.filter.extend(printable());
+            chooser.at = 0;
+        }
         Some(_) => {}
-        None if state.line.is_open => state.line.insert(text),
+        // Lines of a query are parted as words are.
+        None if state.line.is_open => {
+            let text = text.trim_end_matches(['\n', '\r']);
+            state.line.insert(&text.replace(['\n', '\r', '\t'], " "));
+        }
         None => {}
     }
 }
@@ -31,6 +38,7 @@ fn apply(state: &mut State) {
     let is_checked = state.line.checked.as_ref() == Some(&state.line.text);
     if is_checked && state.line.fault.is_some() {
         // It is shown in its place.
+        state.line.is_insisted = true;
         return;
     }
     let text = state.line.text.trim().to_owned();

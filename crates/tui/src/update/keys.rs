@@ -45,11 +45,7 @@ fn everywhere(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) -> bo
         KeyCode::Char('/') => editing::open(state),
         KeyCode::Char('?') | KeyCode::F(1) => state.overlay = Some(Overlay::Help(0)),
         KeyCode::Char(' ') => freeze(state),
-        KeyCode::Char('n') => {
-            state.view.names = !state.view.names;
-            state.table.widths.clear();
-            super::measure(state);
-        }
+        KeyCode::Char('n') => name(state),
         KeyCode::Char('w') => state.overlay = Some(Overlay::Save(crate::saved::USUAL.to_owned())),
         KeyCode::Char('u') => deletion::undo(state, effects),
         KeyCode::Char('t') => show(state, Screen::Connections),
@@ -65,6 +61,18 @@ fn everywhere(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) -> bo
         _ => return false,
     }
     true
+}
+
+/// Names instead of addresses, or addresses again.
+pub(super) fn name(state: &mut State) {
+    state.view.names = !state.view.names;
+    state.table.widths.clear();
+    super::measure(state);
+    // Where none are known, nothing else would be seen of it.
+    state.say(match state.view.names {
+        true => "Names instead of addresses, where they are known",
+        false => "Addresses, not names",
+    });
 }
 
 fn freeze(state: &mut State) {
@@ -249,8 +257,13 @@ fn events(state: &mut State, key: KeyEvent) {
 fn health(state: &mut State, key: KeyEvent) {
     let height = state.height();
     if let Some(by) = step_of(key, height) {
-        state.health.top = state.health.top.saturating_add_signed(by);
-        let last = crate::view::health::lines(state).len();
-        state.health.top = state.health.top.min(last.saturating_sub(height));
+        scroll_health(state, by, height);
     }
+}
+
+/// Moves the findings by so many lines.
+pub(super) fn scroll_health(state: &mut State, by: isize, height: usize) {
+    let last = crate::view::health::lines(state).len();
+    let top = state.health.top.saturating_add_signed(by);
+    state.health.top = top.min(last.saturating_sub(height));
 }

@@ -35,12 +35,10 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
         Event::Paste(text) => editing::paste(state, &text),
         Event::Resize(width, height) => {
             state.size = (width, height);
-            let (at, height) = (state.table.at, state.height());
-            state.table.step(0, height);
+            let height = state.height();
+            state.table.fit(height);
             state.groups.go(state.groups.at, height);
-            if at == 0 {
-                state.table.top = 0;
-            }
+            state.events.step(0, height);
         }
         Event::Tick(now) => {
             state.now = now;
@@ -80,6 +78,7 @@ fn hear(state: &mut State, number: u64, heard: Heard) {
                     state.table.due_ms = 0;
                     state.health.due_ms = 0;
                 }
+                state.tally.see(&summary.truth);
                 state.pulse.hear(*summary);
             }
             Heard::Ended(fault) => {

@@ -8,7 +8,7 @@ use crate::layout;
 use crate::state::details::Details;
 use crate::state::{Overlay, Screen, State};
 
-use super::keys::sort_by;
+use super::keys::{scroll_health, sort_by};
 use super::{editing, overlays, show};
 
 /// Rows that the wheel moves by.
@@ -43,11 +43,7 @@ fn wheel(state: &mut State, by: isize, effects: &mut Vec<Effect>) {
         }
         Screen::Groups => state.groups.step(by, height),
         Screen::Events => state.events.step(by, height),
-        Screen::Health => {
-            let last = crate::view::health::lines(state).len();
-            let top = state.health.top.saturating_add_signed(by);
-            state.health.top = top.min(last.saturating_sub(height));
-        }
+        Screen::Health => scroll_health(state, by, height),
     }
 }
 
@@ -136,7 +132,7 @@ fn row(state: &mut State, line: usize) {
         }
         Screen::Groups => {
             let place = state.groups.top + line;
-            if place >= state.groups.all().len() {
+            if line >= state.groups.lines(height) || place >= state.groups.all().len() {
                 return;
             }
             if state.groups.at == place && state.groups.is_chosen {

@@ -9,8 +9,9 @@ use crate::state::chooser::{Chooser, Topic};
 use crate::state::groups::{MOST_FIELDS, SORTS};
 use crate::state::table::Table;
 use crate::state::{Overlay, State};
+use crate::view::help;
 
-use super::keys::step_of;
+use super::keys::{name, step_of};
 use super::{deletion, measure, restart};
 
 /// A key while something lies over the screen.
@@ -22,11 +23,8 @@ pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
                 state.overlay = None;
             }
             _ => {
-                let height = state.size.1.saturating_sub(8);
-                if let Some(by) = step_of(key, usize::from(height)) {
-                    let last = crate::view::help::lines().len();
-                    *top = top.saturating_add_signed(by);
-                    *top = (*top).min(last.saturating_sub(usize::from(height)));
+                if let Some(by) = step_of(key, help::rows(state.size)) {
+                    *top = top.saturating_add_signed(by).min(help::last(state.size));
                 }
             }
         },
@@ -44,7 +42,7 @@ fn details(state: &mut State, key: KeyEvent) {
             state.forget(crate::event::Kind::Known);
         }
         KeyCode::Char('x') | KeyCode::Delete => deletion::ask_this(state),
-        KeyCode::Char('n') => state.view.names = !state.view.names,
+        KeyCode::Char('n') => name(state),
         _ => {
             let height = usize::from(state.layout().whole().height);
             let many = match &state.overlay {

@@ -77,28 +77,34 @@ pub(super) fn draw(state: &State, chooser: &Chooser, buffer: &mut Buffer) {
         );
     }
     let y = inside.bottom() - 1;
+    let room = inside.right().saturating_sub(inside.x + 4 + widest + 3);
+    let current = chooser.current();
+    // Whole, where it had to be cut above.
+    let meaning = current.map(|one| one.meaning.as_str());
+    let meaning = meaning.filter(|meaning| cells(meaning) > room);
     let filter = &chooser.filter;
     let text = match chooser.topic {
         Topic::Fields if shown.is_empty() => format!("Enter groups by “{filter}”"),
         _ if shown.is_empty() => format!("nothing has “{filter}” in it"),
-        _ if filter.is_empty() => String::new(),
+        _ if filter.is_empty() => meaning.unwrap_or_default().to_owned(),
         _ => format!("with “{filter}”"),
     };
+    let count = match shown.len() > rows {
+        true => format!("{} of {}", chooser.at + 1, shown.len()),
+        false => String::new(),
+    };
+    put_right(
+        buffer,
+        (inside.x, y),
+        inside.width.saturating_sub(1),
+        &count,
+        style(palette, Look::Quiet),
+    );
     put(
         buffer,
         (inside.x + 1, y),
-        inside.width - 2,
+        inside.width.saturating_sub(cells(&count) + 3),
         &text,
         style(palette, Look::Notice),
     );
-    let count = format!("{} of {}", chooser.at + 1, shown.len());
-    if shown.len() > rows {
-        put_right(
-            buffer,
-            (inside.x, y),
-            inside.width - 1,
-            &count,
-            style(palette, Look::Quiet),
-        );
-    }
 }

@@ -1,6 +1,7 @@
 //! Deleting: what would go, and what came of it.
 
 use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 
 use crate::cell::{Look, as_f64};
 use crate::format;
@@ -12,21 +13,37 @@ use crate::wire::{Deletion, Fault, Outcome};
 use super::paint::{Styled, put, window, wrap};
 use super::theme::{self, style};
 
-pub(super) fn draw(state: &State, deleting: &Deleting, buffer: &mut Buffer) {
+/// What is in the window, the keys at its foot, and where it stands.
+fn content(state: &State, stage: &Stage) -> (Vec<Styled>, String, Rect) {
     let width = state.size.0.saturating_sub(4).min(86);
-    let inner = width.saturating_sub(4);
-    let (lines, keys) = lines(state, &deleting.stage, inner);
+    let (lines, keys) = lines(state, stage, width.saturating_sub(4));
     let high = u16::try_from(lines.len())
         .unwrap_or(u16::MAX)
         .saturating_add(2);
-    let rect = centred(state.size, width, high.max(6));
+    (lines, keys, centred(state.size, width, high.max(6)))
+}
+
+/// How far it can be scrolled.
+pub fn last(state: &State, stage: &Stage) -> usize {
+    let (lines, _, rect) = content(state, stage);
+    lines
+        .len()
+        .saturating_sub(rect.height.saturating_sub(2).into())
+}
+
+pub(super) fn draw(state: &State, deleting: &Deleting, buffer: &mut Buffer) {
+    let (lines, keys, rect) = content(state, &deleting.stage);
     let border = match deleting.stage {
         Stage::Shown { .. } | Stage::Failed { .. } => Look::Bad,
         _ => Look::Protocol,
     };
     let border = style(state.palette, border);
+    let rows = usize::from(rect.height.saturating_sub(2));
+    let keys = match lines.len() > rows {
+        true => format!("{keys} · ↑↓ more"),
+        false => keys,
+    };
     let inside = window(buffer, rect, "Delete connections", &keys, border);
-    let rows = usize::from(inside.height);
     let top = deleting.top.min(lines.len().saturating_sub(rows));
     for (row, (text, look)) in lines.iter().skip(top).take(rows).enumerate() {
         let y = inside.y + u16::try_from(row).unwrap_or(0);
@@ -167,6 +184,18 @@ fn shown(state: &State, preview: &Deletion, meant: Option<u64>, is_forced: bool,
         };
         text.say(what, Look::Notice);
     }
+    let left = preview.expires_ns.checked_sub(state.now.wall_ns);
+    if left.is_none() && preview.expires_ns > 0 {
+        text.say(
+            "This preview is too old: leave it and look again.",
+            Look::Bad,
+        );
+    }
+    text.say(
+        "Exactly these: what begins from now on stays. A connection that goes on is entered anew by \
+         its next packet, where the firewall lets it.",
+        Look::Plain,
+    );
     text.blank();
     if preview.owners_total > 1 {
         text.say("Whose they are", Look::Strong);
@@ -199,19 +228,6 @@ fn shown(state: &State, preview: &Deletion, meant: Option<u64>, is_forced: bool,
         let state = row.state.as_deref().unwrap_or_default();
         let line = format!("{:<5}{from} → {to}  {state}", row.protocol());
         text.lines.push((line, Look::Quiet));
-    }
-    text.blank();
-    text.say(
-        "Exactly these: what begins from now on stays. A connection that goes on is entered anew by \
-         its next packet, where the firewall lets it.",
-        Look::Plain,
-    );
-    let left = preview.expires_ns.checked_sub(state.now.wall_ns);
-    if left.is_none() && preview.expires_ns > 0 {
-        text.say(
-            "This preview is too old: leave it and look again.",
-            Look::Bad,
-        );
     }
 }
 

@@ -262,8 +262,9 @@ pub(super) fn draw(state: &State, details: &Details, buffer: &mut Buffer) {
     let lines = lines(state, details);
     let rows = usize::from(area.height);
     put_lines(buffer, area, &lines, details.top, state.palette);
-    let left = lines.len().saturating_sub(details.top + rows);
-    if left > 0 {
+    if lines.len() > details.top + rows {
+        // The last line of the screen says so instead.
+        let left = lines.len() - (details.top + rows).saturating_sub(1);
         let text = format!("{left} more lines below");
         let blank = " ".repeat(usize::from(area.width));
         put(

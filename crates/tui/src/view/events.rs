@@ -4,12 +4,13 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::cell::{Context, Look, as_f64, cell};
+use crate::column::cells;
 use crate::format;
 use crate::state::State;
 use crate::state::events::Told;
 use crate::wire::Happened;
 
-use super::paint::put;
+use super::paint::{cut_middle, put};
 use super::table::{draw_words, words_of};
 use super::theme::{self, style};
 
@@ -17,7 +18,10 @@ pub(super) fn draw(state: &State, buffer: &mut Buffer) {
     let parts = state.layout();
     let heading = theme::heading(state.palette);
     buffer.set_style(parts.heading, heading);
-    let text = "Time      What     Proto State        Connection";
+    let text = match has_state(parts.heading.width) {
+        true => "Time      What     Proto State        Connection",
+        false => "Time     What        Proto  Connection",
+    };
     put(
         buffer,
         (1, parts.heading.y),
@@ -74,9 +78,32 @@ pub(super) fn draw(state: &State, buffer: &mut Buffer) {
     }
 }
 
+/// Both ends, each of which is cut before the other has less than half of the room.
+fn between(source: &str, destination: &str, room: u16) -> String {
+    let room = room.saturating_sub(3);
+    let of_source = room - cells(destination).min(room / 2);
+    let of_destination = room - cells(source).min(of_source);
+    let source = cut_middle(source, of_source);
+    format!("{source} → {}", cut_middle(destination, of_destination))
+}
+
+/// An end alone: of the four, the port that the opener was given says least.
+fn without_port(text: &str, port: Option<u16>) -> &str {
+    let Some((end, _)) = text.rsplit_once(':').filter(|_| port.is_some()) else {
+        return text;
+    };
+    let bare = end.strip_prefix('[').and_then(|end| end.strip_suffix(']'));
+    bare.unwrap_or(end)
+}
+
+/// Whether there is room for the state beside who speaks with whom.
+const fn has_state(width: u16) -> bool {
+    width >= 72
+}
+
 fn draw_one(state: &State, buffer: &mut Buffer, happened: &Happened, y: u16, is_current: bool) {
     let row = &happened.entry;
-    let width = state.size.0 - 1;
+    let width = state.size.0.saturating_sub(1);
     let look = |look| match is_current {
         true => theme::selected(state.palette),
         false => style(state.palette, look),
@@ -101,24 +128,47 @@ fn draw_one(state: &State, buffer: &mut Buffer, happened: &Happened, y: u16, is_
             x += wide;
         }
     };
-    say(&state.clock.time_of_day(happened.time_ns), 10, Look::Quiet);
-    say(word, 9, of_word);
-    say(&text("proto").text, 6, Look::Protocol);
+    let time = state.clock.time_of_day(happened.time_ns);
     let state_cell = text("state");
-    say(&state_cell.text, 13, state_cell.look);
-    let mut rest = format!("{} → {}", text("source").text, text("destination").text);
-    let nat = text("nat").text;
-    if !nat.is_empty() {
-        rest.push_str("  ");
-        rest.push_str(&nat);
+    if has_state(state.size.0) {
+        say(&time, 10, Look::Quiet);
+        say(word, 9, of_word);
+        say(&text("proto").text, 6, Look::Protocol);
+        say(&state_cell.text, 13, state_cell.look);
+    } else {
+        say(&time, 9, Look::Quiet);
+        // What has changed is the state, mostly.
+        match word == "change" && !state_cell.text.is_empty() {
+            true => say(&state_cell.text, 12, state_cell.look),
+            false => say(word, 12, of_word),
+        }
+        say(&text("proto").text, 7, Look::Protocol);
     }
+    let room = width.saturating_sub(x);
+    let source = text("source").text;
+    let source = match has_state(state.size.0) {
+        true => source.as_str(),
+        false => without_port(&source, row.orig.sport),
+    };
+    let ends = between(source, &text("destination").text, room);
+    let mut more = text("nat").text;
     if happened.event == "destroy" {
         if let Some(bytes) = row.bytes() {
-            rest.push_str(&format!("  {}", format::size(as_f64(bytes))));
+            more.push_str(&format!("  {}", format::size(as_f64(bytes))));
         }
         if row.start_ns.is_some() {
-            rest.push_str(&format!(" in {}", text("age").text));
+            more.push_str(&format!(" in {}", text("age").text));
         }
     }
-    say(&rest, 1000, Look::Plain);
+    x = put(buffer, (x, y), room, &ends, look(Look::Plain)) + 2;
+    // A letter or two of it would say nothing.
+    if x + 8 < width {
+        put(
+            buffer,
+            (x, y),
+            width - x,
+            more.trim_start(),
+            look(Look::Plain),
+        );
+    }
 }

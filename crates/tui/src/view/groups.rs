@@ -120,20 +120,9 @@ pub(super) fn draw(state: &State, buffer: &mut Buffer) {
         };
         return draw_words(state, buffer, &title, &more);
     }
-    // The last line is of all.
-    let rows = usize::from(body.height.saturating_sub(1));
-    for (line, group) in groups
-        .all()
-        .iter()
-        .skip(groups.top)
-        .take(rows + 1)
-        .enumerate()
-    {
-        let place = groups.top + line;
-        let y = body.y + u16::try_from(line).unwrap_or(0);
-        if line == rows && groups.all().len() > groups.top + rows + 1 {
-            break;
-        }
+    let rows = groups.lines(body.height.into());
+    let shown = groups.all().iter().enumerate().skip(groups.top).take(rows);
+    for ((place, group), y) in shown.zip(body.top()..body.bottom()) {
         let is_current = place == groups.at;
         if is_current {
             buffer.set_style(
@@ -232,35 +221,27 @@ fn draw_rest(state: &State, buffer: &mut Buffer, body: Rect) {
     let Some(told) = &state.groups.told else {
         return;
     };
-    let rows = usize::from(body.height);
-    let below = told
-        .groups
-        .len()
-        .saturating_sub(state.groups.top + rows.saturating_sub(1));
-    if told.groups.len() <= rows && told.others.is_none() {
-        return;
-    }
-    let others = told.others.as_ref().and_then(|others| others.groups);
-    let more = below as u64 + others.unwrap_or(0);
-    if more <= 1 && state.groups.top == 0 {
-        return;
-    }
-    let all = told.total.groups.unwrap_or(told.groups.len() as u64);
-    let y = body.bottom() - 1;
-    if told.groups.len() > state.groups.top + rows {
-        let text = format!(
-            "{} more below, {} groups in all",
-            format::count(more),
-            format::count(all)
-        );
-        let blank = " ".repeat(usize::from(body.width));
-        put(buffer, (0, y), body.width, &blank, theme::plain());
-        put(
-            buffer,
-            (2, y),
-            body.width - 2,
-            &text,
-            style(state.palette, Look::Quiet),
-        );
-    }
+    let end = state.groups.top + state.groups.lines(body.height.into());
+    let below = told.groups.len().saturating_sub(end) as u64;
+    let others = told.others.as_ref();
+    let others = others.map_or(0, |others| others.groups.unwrap_or(0));
+    let all = format::count(told.total.groups.unwrap_or(told.groups.len() as u64));
+    let text = match (below, others) {
+        (0, 0) => return,
+        (0, others) => format!(
+            "{} more are not listed, {all} in all",
+            format::count(others)
+        ),
+        (below, others) => format!(
+            "{} more below, {all} groups in all",
+            format::count(below + others)
+        ),
+    };
+    put(
+        buffer,
+        (2, body.bottom() - 1),
+        body.width - 2,
+        &text,
+        style(state.palette, Look::Quiet),
+    );
 }

@@ -59,6 +59,9 @@ fn tabs(state: &State, buffer: &mut Buffer, y: u16) {
     }
 }
 
+/// Seconds after which it is told how old counters and rates are: a large table is read less often.
+const OLD: u64 = 5;
+
 /// What has to be known of what is shown, the most important first.
 fn marks(state: &State) -> Pieces {
     let mut marks = Pieces::new();
@@ -96,6 +99,12 @@ fn marks(state: &State) -> Pieces {
         return marks;
     }
     let truth = &state.pulse.truth;
+    if let Some(age) = state.pulse.counters_age().filter(|&age| age >= OLD) {
+        marks.push((
+            format!("counters {} old", format::duration(age)),
+            Look::Quiet,
+        ));
+    }
     let mut mark = |holds: bool, text: &str, look: Look| {
         if holds {
             marks.push((text.to_owned(), look));

@@ -1,12 +1,13 @@
 //! What the keys do.
 
 use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 
 use crate::cell::Look;
 use crate::layout::centred;
 use crate::state::State;
 
-use super::paint::{put, window};
+use super::paint::{put, window, wrap};
 use super::theme::style;
 
 /// Keys and what they do; a heading has no key.
@@ -48,15 +49,48 @@ const KEYS: &[(&str, &str)] = &[
     ("wheel", "scroll. Shift-click selects text, as without us"),
 ];
 
-/// All lines, of which a part is on the screen.
-pub fn lines() -> Vec<(&'static str, &'static str)> {
-    KEYS.to_vec()
+/// Cells of a key.
+const KEY: u16 = 20;
+
+/// Where it stands on a screen.
+fn rect(size: (u16, u16)) -> Rect {
+    let width = 78;
+    let inner = centred(size, width, u16::MAX).width;
+    let many = u16::try_from(lines_of(inner).len()).unwrap_or(u16::MAX);
+    centred(size, width, many.saturating_add(2))
+}
+
+/// All lines in a window of so many cells: keys and what they do.
+fn lines_of(width: u16) -> Vec<(&'static str, String)> {
+    let room = width.saturating_sub(KEY + 6);
+    let mut lines = Vec::new();
+    for (key, what) in KEYS {
+        for (place, line) in wrap(what, room).into_iter().enumerate() {
+            let key = match (place, *key) {
+                (0, key) => key,
+                (_, _) => " ",
+            };
+            lines.push((key, line));
+        }
+    }
+    lines
+}
+
+/// How far it can be scrolled on a screen.
+pub fn last(size: (u16, u16)) -> usize {
+    let rect = rect(size);
+    let rows = usize::from(rect.height.saturating_sub(2));
+    lines_of(rect.width).len().saturating_sub(rows)
+}
+
+/// How many lines there is room for.
+pub fn rows(size: (u16, u16)) -> usize {
+    usize::from(rect(size).height.saturating_sub(2))
 }
 
 pub(super) fn draw(state: &State, top: usize, buffer: &mut Buffer) {
-    let lines = lines();
-    let wanted = u16::try_from(lines.len()).unwrap_or(u16::MAX) + 2;
-    let rect = centred(state.size, 78, wanted);
+    let rect = rect(state.size);
+    let lines = lines_of(rect.width);
     let palette = state.palette;
     let inside = window(
         buffer,
@@ -65,18 +99,13 @@ pub(super) fn draw(state: &State, top: usize, buffer: &mut Buffer) {
         "Esc closes · ↑↓ scroll",
         style(palette, Look::Protocol),
     );
-    let rows = usize::from(inside.height);
-    let width = match inside.width {
-        0..=59 => 11,
-        _ => 20,
-    };
-    for (row, (key, what)) in lines.iter().skip(top).take(rows).enumerate() {
-        let y = inside.y + u16::try_from(row).unwrap_or(0);
+    let top = top.min(last(state.size));
+    for ((key, what), y) in lines.iter().skip(top).zip(inside.top()..inside.bottom()) {
         if key.is_empty() {
             put(
                 buffer,
                 (inside.x + 1, y),
-                inside.width - 2,
+                inside.width.saturating_sub(2),
                 what,
                 style(palette, Look::Strong),
             );
@@ -85,11 +114,11 @@ pub(super) fn draw(state: &State, top: usize, buffer: &mut Buffer) {
         put(
             buffer,
             (inside.x + 2, y),
-            width,
+            KEY,
             key,
             style(palette, Look::Name),
         );
-        let x = inside.x + 2 + width + 1;
+        let x = inside.x + 2 + KEY + 1;
         put(
             buffer,
             (x, y),

@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::widgets::{Clear, Widget};
+use unicode_width::UnicodeWidthChar;
 
 use crate::cell::Look;
 use crate::column::cells;
@@ -100,7 +101,8 @@ pub(super) fn draw_open(state: &State, buffer: &mut Buffer) -> Option<Position> 
     let room = area.width.saturating_sub(4);
     let characters: Vec<char> = line.text.chars().collect();
     // The cursor stays on the screen, however long the text.
-    let first = first_shown(&characters, line.cursor, room);
+    let cursor = line.cursor.min(characters.len());
+    let first = first_shown(&characters, cursor, room);
     let shown: String = characters[first..].iter().collect();
     put(
         buffer,
@@ -117,8 +119,7 @@ pub(super) fn draw_open(state: &State, buffer: &mut Buffer) -> Option<Position> 
         let before: String = characters[first..place.max(first)].iter().collect();
         3 + cells(&before)
     };
-    let is_checked = line.checked.as_ref() == Some(&line.text);
-    let fault = line.fault.as_ref().filter(|_| is_checked);
+    let fault = line.told_fault();
     if let Some((offset, fault)) = fault.and_then(|fault| Some((fault.offset?, fault))) {
         let (offset, length) = (offset as usize, fault.length.unwrap_or(0) as usize);
         let end = (offset + length.max(1)).min(characters.len());
@@ -130,18 +131,19 @@ pub(super) fn draw_open(state: &State, buffer: &mut Buffer) -> Option<Position> 
         buffer.set_style(Rect::new(begin, area.y, width, 1), theme::mistake(palette));
     }
     ahead(state, buffer);
-    Some(Position::new(x_of(line.cursor), area.y))
+    Some(Position::new(x_of(cursor), area.y))
 }
 
+/// The first character that is shown, so that the cursor is on the screen.
 fn first_shown(characters: &[char], cursor: usize, room: u16) -> usize {
-    let mut first = 0;
-    loop {
-        let before: String = characters[first..cursor.max(first)].iter().collect();
-        if cells(&before) < room || first >= cursor {
-            return first;
-        }
-        first += 1;
-    }
+    let mut left = usize::from(room);
+    let before = characters[..cursor].iter().rev();
+    let shown = before.take_while(|c| {
+        let wide = c.width().unwrap_or(0);
+        left = left.saturating_sub(wide);
+        left > 0
+    });
+    cursor - shown.count()
 }
 
 /// Below the line: what is wrong, or what can follow.
@@ -151,8 +153,7 @@ fn ahead(state: &State, buffer: &mut Buffer) {
     let below = state.layout().whole();
     let width = below.width;
     let mut rows: Vec<(String, Look)> = Vec::new();
-    let is_checked = line.checked.as_ref() == Some(&line.text);
-    if let Some(fault) = line.fault.as_ref().filter(|_| is_checked) {
+    if let Some(fault) = line.told_fault() {
         let mut say = |text: &str, look| {
             let lines = wrap(text, width.saturating_sub(4));
             rows.extend(lines.into_iter().map(|line| (line, look)));
@@ -219,4 +220,14 @@ fn ahead(state: &State, buffer: &mut Buffer) {
     }
     let rule = "─".repeat(usize::from(width));
     put(buffer, (0, y), width, &rule, style(palette, Look::Quiet));
+    if candidates.len() > many {
+        let count = format!(" {}–{} of {} ", first + 1, first + many, candidates.len());
+        put_right(
+            buffer,
+            (0, y),
+            width.saturating_sub(2),
+            &count,
+            style(palette, Look::Quiet),
+        );
+    }
 }

@@ -1,7 +1,7 @@
 //! Draws the state, and changes nothing.
 
 pub mod chooser;
-mod deletion;
+pub mod deletion;
 pub mod details;
 mod events;
 mod footer;

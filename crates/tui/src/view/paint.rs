@@ -1,5 +1,7 @@
 //! Texts into cells.
 
+use std::borrow::Cow;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -23,6 +25,10 @@ pub(super) fn put(
     text: &str,
     style: Style,
 ) -> u16 {
+    if y >= buffer.area.bottom() {
+        // A terminal of no rows.
+        return x;
+    }
     let text = cut(text, width);
     buffer.set_stringn(x, y, &text, usize::from(width), style);
     x + cells(&text).min(width)
@@ -49,15 +55,14 @@ pub(super) fn put_right(
     text: &str,
     style: Style,
 ) {
-    let text = cut(text, width);
-    let begin = x + width.saturating_sub(cells(&text));
-    buffer.set_stringn(begin, y, &text, usize::from(width), style);
+    let begin = x + width.saturating_sub(cells(text));
+    put(buffer, (begin, y), width, text, style);
 }
 
 /// A text that takes at most so many cells.
-pub(super) fn cut(text: &str, width: u16) -> String {
+pub(super) fn cut(text: &str, width: u16) -> Cow<'_, str> {
     if cells(text) <= width {
-        return text.to_owned();
+        return Cow::Borrowed(text);
     }
     let mut taken = String::new();
     let mut left = usize::from(width).saturating_sub(1);
@@ -72,20 +77,21 @@ pub(super) fn cut(text: &str, width: u16) -> String {
     if width > 0 {
         taken.push('…');
     }
-    taken
+    Cow::Owned(taken)
 }
 
 /// The same for a text whose end matters: it is cut before that.
-pub(super) fn cut_middle(text: &str, width: u16) -> String {
+pub(super) fn cut_middle(text: &str, width: u16) -> Cow<'_, str> {
     if cells(text) <= width {
-        return text.to_owned();
+        return Cow::Borrowed(text);
     }
     let port = text.rfind(':').map_or("", |colon| &text[colon..]);
     let room = width.saturating_sub(cells(port));
     if port.is_empty() || room < 4 || cells(port) > 6 {
         return cut(text, width);
     }
-    format!("{}{port}", cut(&text[..text.len() - port.len()], room))
+    let before = cut(&text[..text.len() - port.len()], room);
+    Cow::Owned(format!("{before}{port}"))
 }
 
 /// A window with a title and a line of keys at its foot; gives what is inside.

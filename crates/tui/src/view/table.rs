@@ -1,5 +1,7 @@
 //! The table of connections.
 
+use std::borrow::Cow;
+
 use ratatui::buffer::Buffer;
 
 use crate::cell::{Context, Look, cell};
@@ -100,7 +102,7 @@ fn draw_row(
         } else {
             let text = match cell.keeps_end {
                 true => cut_middle(&cell.text, placed.width),
-                false => cell.text,
+                false => Cow::Borrowed(cell.text.as_str()),
             };
             put(buffer, at, placed.width, &text, look);
         }

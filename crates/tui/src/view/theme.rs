@@ -63,7 +63,8 @@ pub fn style(palette: Palette, look: Look) -> Style {
         Look::Down => colour(Color::Green, (120, 205, 130)),
         Look::Translated => colour(Color::Magenta, (200, 140, 220)),
         Look::Name => colour(Color::Cyan, (130, 200, 230)),
-        Look::Protocol => colour(Color::Blue, (120, 160, 240)),
+        // The dark blue of many terminals cannot be read on black.
+        Look::Protocol => colour(Color::LightBlue, (120, 160, 240)),
         Look::Strong => Style::new().add_modifier(Modifier::BOLD),
     }
 }

@@ -127,6 +127,8 @@ pub struct You {
 pub struct Status {
     /// Its version.
     pub version: String,
+    /// Milliseconds that the last reading of the table took.
+    pub reading_ms: u64,
     /// Why the table cannot be kept just now.
     pub troubles: Vec<Fault>,
     /// Who asks.

@@ -45,6 +45,10 @@ pub struct Table {
     pub unheard: Option<Fault>,
     /// How many rows more than are here are selected.
     pub more: u64,
+    /// How many groups more than three there are.
+    pub groups: u64,
+    /// What is said of a query, where it is another thing than usual.
+    pub checked: Option<fn(&str) -> Value>,
 }
 
 impl Default for Table {
@@ -60,6 +64,8 @@ impl Default for Table {
             refused: Vec::new(),
             unheard: None,
             more: 0,
+            groups: 0,
+            checked: None,
         }
     }
 }
@@ -264,7 +270,7 @@ impl Table {
         Ok(match kind {
             Kind::Page => Reply::Page(from(self.page(&request.path))),
             Kind::Groups => Reply::Groups(Box::new(from(self.groups()))),
-            Kind::Known => Reply::Known(Box::new(from(self.known(&request.path)))),
+            Kind::Known => Reply::Known(Box::new(from(self.known(&request.path)?))),
             Kind::Health => Reply::Health(from(self.health.clone())),
             Kind::Status => Reply::Status(from(json!({"you": {"name": "me", "role": self.role}}))),
             Kind::Fields => Reply::Fields(from(json!({
@@ -277,7 +283,15 @@ impl Table {
                     {"name": "dport", "meaning": "Destination port, as the opener sent it"},
                     {"name": "app", "meaning": "Application, by the mark"}],
             }))),
-            Kind::Check => Reply::Check(from(checked(request.body.as_deref().unwrap_or_default()))),
+            Kind::Check => {
+                let body = request.body.as_deref().unwrap_or_default();
+                let asked: Value = serde_json::from_str(body).unwrap();
+                let query = asked["query"].as_str().unwrap();
+                Reply::Check(from(
+                    self.checked
+                        .map_or_else(|| checked(query), |told| told(query)),
+                ))
+            }
             Kind::Complete => {
                 Reply::Complete(from(json!({"offset": 8, "length": 3, "candidates": [
                 {"text": "dport", "kind": "field", "meaning": "Destination port as the opener sent it."},
@@ -312,27 +326,30 @@ impl Table {
                    "share": connections as f64 / 12_345.0, "bytes": bytes, "rate": rate,
                    "packets": bytes / 700, "uncounted": 0, "newest_start_ns": NOW - 7_000_000_000})
         };
-        json!({"by": ["src"], "groups": [
-                   group("10.0.0.7", 8000, 9_123_456_789, 12_300_000),
-                   group("10.0.0.2", 4000, 123_456_789, 45_000),
-                   group("2001:db8:1::2", 345, 1_234_567, 0)],
-               "others": null, "ungrouped": null,
-               "total": {"groups": 3, "connections": 12_345, "uncounted": 0},
+        let mut groups = vec![
+            group("10.0.0.7", 8000, 9_123_456_789, 12_300_000),
+            group("10.0.0.2", 4000, 123_456_789, 45_000),
+            group("2001:db8:1::2", 345, 1_234_567, 0),
+        ];
+        groups.extend((0..self.groups).map(|more| group(&format!("10.0.1.{more}"), 1, 60, 0)));
+        json!({"by": ["src"], "groups": groups, "others": null, "ungrouped": null,
+               "total": {"groups": 3 + self.groups, "connections": 12_345, "uncounted": 0},
                "names": {"10.0.0.7": {"name": "nas.lan", "from": "lease"}}, "complete": true,
                "truth": self.truth()})
     }
 
-    fn known(&self, path: &str) -> Value {
+    fn known(&self, path: &str) -> Result<Value, Fault> {
         let mut rows = self.rows.iter();
         let row = rows.find(|row| path.ends_with(row["name"].as_str().unwrap()));
-        json!({"connection": row, "age": 3725,
+        let row = row.ok_or_else(|| Fault::new("not-found", "this connection is not there", ""))?;
+        Ok(json!({"connection": row, "age": 3725,
                "path": {"sentence": "10.0.0.7:43345 speaks with 198.51.100.11:443, which sees it as 203.0.113.5:43345"},
                "routes": {"orig": {"to": "198.51.100.11", "route": {"kind": "unicast", "interface": "wan0",
                                    "gateway": "203.0.113.1", "table": 254}},
                           "reply": {"to": "10.0.0.7", "route": {"kind": "unicast", "interface": "lan0", "table": 254}}},
                "state_meaning": "both ends have agreed, and data can flow",
                "timeout_setting": {"name": "net.netfilter.nf_conntrack_tcp_timeout_established", "seconds": 432_000},
-               "notes": [], "truth": self.truth()})
+               "notes": [], "truth": self.truth()}))
     }
 
     fn deletion(&self, path: &str) -> Value {
@@ -356,8 +373,8 @@ impl Table {
 }
 
 /// As the API understands queries, as far as tests need it: `dprt` is wrong.
-fn checked(body: &str) -> Value {
-    match body.contains("dprt") {
+fn checked(query: &str) -> Value {
+    match query.contains("dprt") {
         false => json!({"ok": true, "explanation": {"parsed": "", "everything": false,
                         "kernel": [], "warnings": []}}),
         true => json!({"ok": false, "error": {"code": "query-unknown-name",

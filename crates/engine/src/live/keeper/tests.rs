@@ -54,6 +54,27 @@ fn a_reading_that_was_interrupted_is_made_again_at_once() {
 }
 
 #[test]
+fn what_is_switched_on_is_known_before_a_reading_is_over() {
+    let Some(namespace) = testkit::TestNamespace::new() else {
+        return;
+    };
+    // Of the reading itself nothing comes to an end.
+    let refuses =
+        FakeKernel::new(|request| Reply::to(request).ack(nix::errno::Errno::ENOMEM as i32));
+    let kernel = Kernel::fake(refuses.client().unwrap());
+    let shared = Shared::new(
+        Source::Kernel(Box::new(kernel)),
+        Some(Namespace::by_path(&namespace.path()).unwrap()),
+        Settings::default(),
+    );
+    shared.read_once().unwrap_err();
+    let status = lock(&shared.status).clone();
+    assert_eq!(status.taken_ns, 0, "nothing was read");
+    assert!(status.accounting && status.timestamps && status.events);
+    assert!(status.limit.is_some_and(|limit| limit > 0));
+}
+
+#[test]
 fn what_is_held_back_does_not_undo_what_an_event_told_meanwhile() {
     let kernel = FakeKernel::new(|request| Reply::to(request).done(0));
     let shared = shared(&kernel, Settings::default());

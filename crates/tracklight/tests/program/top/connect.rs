@@ -157,3 +157,29 @@ fn top_speaks_tls_with_a_daemon_whose_certificate_it_trusts() {
     let out = top(&trusted).exits(0).out;
     assert!(out.contains(" connections of "), "{out}");
 }
+
+#[test]
+fn every_column_sorts_as_its_heading_says() {
+    let Some(_) = testkit::TestNamespace::new() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("tracklight.toml"), "").unwrap();
+    let _daemon = Daemon::start(folder.path());
+    let socket = folder.path().join("socket").display().to_string();
+    let sorts = tui::column::COLUMNS.iter().map(|column| column.sort);
+    for sort in sorts.filter(|sort| !sort.is_empty()) {
+        let ran = top(&[
+            "--connect",
+            &socket,
+            "--sort",
+            sort,
+            "--columns",
+            "proto,source",
+        ]);
+        let out = ran.exits(0).out;
+        assert!(out.contains("Source"), "{sort}: {out}");
+    }
+    let none = top(&["--connect", &socket, "--sort", "colour"]);
+    assert_ne!(none.status, 0, "{}", none.out);
+}

@@ -218,6 +218,38 @@ fn top_keeps_a_view_and_shows_it_at_the_next_start() {
 }
 
 #[test]
+fn top_says_at_the_end_how_often_it_refreshed_and_read() {
+    let Some(_kernel) = testkit::TestNamespace::new() else {
+        return;
+    };
+    let terminal = bash(160, 24);
+    terminal.shell(&format!("{TRACKLIGHT} --verbose demo top"));
+    terminal.until(
+        "rates, which are known from the second reading on",
+        has("kB/s"),
+    );
+    terminal.keys(&["q"]);
+    let screen = terminal.until("the shell", has("ended: 0"));
+    let told = screen.lines().find(|line| line.contains("rows refreshed"));
+    let told = told.unwrap_or_else(|| panic!("nothing is told:\n{screen}"));
+    let many = |before: &str| -> u64 {
+        let (_, after) = told.split_once(before).expect(told);
+        let number = after.split(' ').next().unwrap();
+        if number == "once" {
+            1
+        } else {
+            number.replace(',', "").parse().expect(told)
+        }
+    };
+    assert!(many("rows refreshed ") >= 1, "{told}");
+    assert!(many("the table read ") >= 2, "{told}");
+    assert!(
+        told.contains(" by bpf") || told.contains(" by netlink"),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_terminal_that_is_closed_ends_top_and_what_belongs_to_it() {
     let Some(terminal) = demo(100, 24) else {
         return;
