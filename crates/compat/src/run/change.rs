@@ -19,8 +19,8 @@ use crate::value::Output;
 /// Entries that are deleted at once. Their lines are kept until it is known that they are gone.
 const AT_ONCE: usize = 4096;
 
-/// The options beside which `-t` is compared.
-const CONDITIONS: [Flag; 12] = [
+/// The options that say which entries are meant; `-t` is one only beside another.
+pub(super) const CONDITIONS: [Flag; 12] = [
     Flag::OrigSrc,
     Flag::OrigDst,
     Flag::ReplySrc,

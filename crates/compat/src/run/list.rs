@@ -5,33 +5,18 @@ use std::ops::ControlFlow;
 use ctnetlink::{DumpRequest, Filter, Key, Table as Dumped, Zone};
 use engine::saved::line::Verb as Saved;
 
-use super::{Session, check_masks, create};
+use super::{Session, change, check_masks, create};
 use crate::exit::{Fault, say};
 use crate::options::{Flag, Table, Verb};
 use crate::parse::Line;
 use crate::show::Printer;
 
-/// What `-z` does not go with: entries that are not shown would lose their counters too.
-const FILTERS: [Flag; 13] = [
-    Flag::OrigSrc,
-    Flag::OrigDst,
-    Flag::ReplySrc,
-    Flag::ReplyDst,
-    Flag::Proto,
-    Flag::Mark,
-    Flag::Secmark,
-    Flag::Status,
-    Flag::Id,
-    Flag::Zone,
-    Flag::OrigZone,
-    Flag::ReplyZone,
-    Flag::Label,
-];
-
 /// Lists connections.
 pub(super) fn list(session: &mut Session, line: &Line) -> Result<u8, Fault> {
     if line.table == Table::Conntrack {
-        if line.flags.has(Flag::Zero) && line.flags.any(&FILTERS) {
+        // Entries that are not shown would lose their counters too.
+        let is_filtered = line.flags.any(&change::CONDITIONS) || line.flags.has(Flag::Label);
+        if line.flags.has(Flag::Zero) && is_filtered {
             return Err(Fault::usage("Can't use -z with filtering parameters"));
         }
         check_masks(line)?;
