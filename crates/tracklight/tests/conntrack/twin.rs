@@ -345,7 +345,7 @@ fn normal(line: &str) -> String {
     };
     let mut words: Vec<String> = line.split(' ').map(str::to_owned).collect();
     let mut numbers = 0;
-    let mut is_timeout = false;
+    let (mut is_timeout, mut is_behind_code) = (false, false);
     let is_entry = line.contains("src=") && !line.contains("proto=");
     for word in &mut words {
         let is_number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
@@ -364,12 +364,12 @@ fn normal(line: &str) -> String {
         }
         is_timeout = word == "-t";
         for name in ["id=", "delta-time=", "portid="] {
-            // An ICMP identifier is one as well.
-            let is_last = name != "id=" || word.len() > 9;
-            if word.starts_with(name) && is_last {
+            // An identifier of ICMP, behind the code, is called so too.
+            if word.starts_with(name) && !(name == "id=" && is_behind_code) {
                 *word = format!("{name}N");
             }
         }
+        is_behind_code = word.starts_with("code=");
     }
     words.join(" ")
 }
