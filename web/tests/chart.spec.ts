@@ -299,7 +299,13 @@ test("births and deaths are a picture of their own, throughput another", async (
   expect(inAddress("draw")).toBe("changes");
   await until(async () => (await painted("births")) > 200 && (await painted("deaths")) > 200);
   expect(await page.locator("section.chart .swatch").allInnerTexts()).toEqual(["births a second", "deaths a second"]);
-  expect(await page.locator("[data-sentence]").innerText()).toContain("now 8, least 8, most 8");
+  expect(await page.locator("[data-sentence]").innerText()).toContain(
+    "births a second: now 8, least 8, most 8; deaths a second: now 4, least 4, most 4",
+  );
+  for (const button of await page.locator("section.chart .choice button").all()) {
+    const { width, height } = (await button.boundingBox()) ?? { width: 0, height: 0 };
+    expect(Math.min(width, height)).toBeGreaterThanOrEqual(24);
+  }
   await page.getByRole("button", { name: "Throughput" }).click();
   await page.locator("[data-drawn=throughput]").waitFor();
   await until(async () => (await painted("bytes")) > 200);

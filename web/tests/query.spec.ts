@@ -84,6 +84,25 @@ test("completion goes by arrows, Enter and Tab, at the cursor", async () => {
   expect(problems(page)).toEqual([]);
 });
 
+test("completion waits for a slow daemon, and takes what was typed meanwhile into account", async () => {
+  await open();
+  // Slower than somebody types, and than the page waits before it asks.
+  await page.route("**/api/v1/query/**", async (route) => {
+    await new Promise((go) => setTimeout(go, 400));
+    await route.continue();
+  });
+  await line().pressSequentially("tcp and sta");
+  await options().first().waitFor();
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("ArrowDown");
+  const chosen = await options().nth(1).locator("code").innerText();
+  await page.keyboard.type(chosen.charAt(3));
+  await page.keyboard.press("Tab");
+  await until(async () => (await line().inputValue()) === `tcp and ${chosen} `);
+  await options().first().waitFor();
+  expect(problems(page)).toEqual([]);
+});
+
 test("Escape closes completion, and what was typed stays", async () => {
   await open();
   await line().pressSequentially("pro");
@@ -169,7 +188,7 @@ test("plain controls write into the query and read from it", async () => {
   await protocol.selectOption("tcp");
   await until(() => query() === "tcp");
   expect(await state.locator("option").allInnerTexts()).toEqual([
-    "any",
+    "any state",
     "SYN_SENT",
     "SYN_RECV",
     "ESTABLISHED",

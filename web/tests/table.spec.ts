@@ -157,7 +157,7 @@ test("below the top rows keep their places while they change, and lead back up",
   expect(problems(page)).toEqual([]);
 });
 
-test("rows keep their places while the pointer moves over them, and are put in order again afterwards", async () => {
+test("rows keep their places while the pointer is on them, and are put in order again afterwards", async () => {
   await open("?sort=age&reverse=1");
   await until(async () => (await names()).length > 10);
   await at(3).hover();
@@ -165,11 +165,11 @@ test("rows keep their places while the pointer moves over them, and are put in o
   const sums = new Set<string>();
   // New connections come first in this order, and would push all others down.
   await until(async () => {
-    await page.mouse.move(400 + sums.size, (await at(3).boundingBox())?.y ?? 0);
     sums.add(await page.locator("[data-totals] strong").innerText());
     return sums.size > 4;
   });
   expect(await names()).toEqual(before);
+  await page.getByText("order held under the pointer").waitFor();
   await head("Age").hover();
   await until(async () => (await names())[0] !== before[0]);
   expect(problems(page)).toEqual([]);
@@ -252,6 +252,36 @@ test("rows are chosen by the keyboard, the box and a range", async () => {
   const name = await page.locator(".row.cursor").getAttribute("data-name");
   await page.keyboard.press("Enter");
   await until(() => new URL(page.url()).searchParams.get("open") === name);
+  expect(problems(page)).toEqual([]);
+});
+
+test("a long press of a finger excludes a value, a short one adds it", async () => {
+  number += 1;
+  page = await daemon.signedIn(`table-${number}`, "viewer", { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+  await rows().first().waitFor();
+  const tools = await page.context().newCDPSession(page);
+  const press = async (lasts: number): Promise<void> => {
+    const box = await page.locator("[role=row][data-name] [data-column=proto] [data-term='proto == tcp']").first().boundingBox();
+    if (box === null) throw new Error("no tcp is in sight");
+    // As fingers come: touches that the browser makes gestures of.
+    const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+    await tools.send("Input.synthesizeTapGesture", { x, y, duration: lasts, gestureSourceType: "touch" });
+  };
+  await press(50);
+  await until(() => query() === "proto == tcp");
+  await page.goto(daemon.url);
+  await rows().first().waitFor();
+  await press(1200);
+  await until(() => query() === "not (proto == tcp)");
+  expect(problems(page)).toEqual([]);
+});
+
+test("j leads into the grid from wherever the focus is", async () => {
+  await open("?q=tcp");
+  await page.getByRole("button", { name: "Freeze", exact: true }).focus();
+  await page.keyboard.press("j");
+  await page.keyboard.press("ArrowDown");
+  await until(async () => (await page.locator(".row.cursor").getAttribute("data-place")) === "1");
   expect(problems(page)).toEqual([]);
 });
 
@@ -346,6 +376,12 @@ test("nothing found and a refused query say what to do", async () => {
   // The strip goes on all the same, and nothing can be deleted by such a query.
   await page.locator("[data-fact=connections] strong").getByText(/^\d/).waitFor();
   expect(await page.getByRole("button", { name: "Delete all that match" }).isDisabled()).toBe(true);
+  // A link's order may be wrong as well.
+  await page.goto(`${daemon.url}/?q=tcp&sort=bytse`);
+  await page.locator("[data-state=refused]").getByText("There is no such order").waitFor();
+  await page.getByRole("button", { name: "The usual order" }).click();
+  await rows().first().waitFor();
+  expect(query()).toBe("tcp");
   // The browser itself tells that the stream was refused; nothing else is wrong.
   expect(problems(page).filter((problem) => !problem.includes("400 (Bad Request)"))).toEqual([]);
 });

@@ -19,6 +19,7 @@ export const drawer = {
     en: "Ended connections are not kept. Look for its addresses in the table instead.",
     it: "Le connessioni terminate non vengono conservate. Cerca invece i suoi indirizzi nella tabella.",
   },
+  "drawer.unreachable": { en: "The daemon does not answer just now, so nothing is known of it.", it: "Al momento il demone non risponde: non se ne sa nulla." },
   "drawer.stale": { en: "As it was: the daemon does not answer just now.", it: "Ultimi dati ricevuti: al momento il demone non risponde." },
   "drawer.own": {
     en: "This is the session that you are in ({session}): deleting it may cut you off.",
@@ -69,7 +70,6 @@ export const drawer = {
   "drawer.unknown": { en: "not known", it: "non noto" },
   "drawer.none": { en: "none", it: "nessuno" },
   "drawer.protocol": { en: "Protocol", it: "Protocollo" },
-  "drawer.service": { en: "Service", it: "Servizio" },
   "drawer.orig": { en: "As opened", it: "Come aperta" },
   "drawer.reply": { en: "As answered", it: "Come risposta" },
   "drawer.icmp": { en: "type {type}, code {code}, identifier {id}", it: "tipo {type}, codice {code}, identificatore {id}" },
@@ -119,7 +119,6 @@ export const drawer = {
   "drawer.related.expected": { en: "Expected of it", it: "Attese da questa" },
   "drawer.related.expectation": { en: "{protocol} {src} → {dst}, for {time} more", it: "{protocol} {src} → {dst}, ancora per {time}" },
   "drawer.related.ended": { en: "has ended", it: "terminata" },
-  "drawer.related.any": { en: "any", it: "qualsiasi" },
   "drawer.history": { en: "What was seen", it: "Cosa si è visto" },
   "drawer.history.more": { en: "While this panel is open", it: "Finché questo pannello è aperto" },
   "drawer.history.began": { en: "began", it: "iniziata" },

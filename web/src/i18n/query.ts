@@ -15,7 +15,10 @@ export const query = {
     en: "Enter shows it, ↑ recalls earlier ones. Click a value in the table to add it, Alt-click to exclude it.",
     it: "Invio la mostra, ↑ richiama le precedenti. Clic su un valore della tabella lo aggiunge, Alt-clic lo esclude.",
   },
-  "query.helpBrief": { en: "Press / to type here", it: "Premi / per scrivere qui" },
+  "query.helpTouch": {
+    en: "Tap a value in the table to add it, press it long to exclude it.",
+    it: "Tocca un valore della tabella per aggiungerlo, tienilo premuto per escluderlo.",
+  },
   "query.expected": { en: "Expected here: {list}", it: "Qui ci vuole: {list}" },
   "query.stillShown": { en: "The table still shows the query before.", it: "La tabella mostra ancora l'interrogazione precedente." },
   "query.saved": { en: "Saved queries", it: "Interrogazioni salvate" },
@@ -33,8 +36,9 @@ export const query = {
   "query.protocol": { en: "Protocol", it: "Protocollo" },
   "query.state": { en: "State", it: "Stato" },
   "query.limit": { en: "Show", it: "Mostra" },
-  "query.any": { en: "any", it: "tutti" },
+  "query.anyProtocol": { en: "any protocol", it: "ogni protocollo" },
+  "query.anyState": { en: "any state", it: "ogni stato" },
   "query.noStates": { en: "{protocol} has no states", it: "{protocol} non ha stati" },
-  "query.all": { en: "all", it: "tutte" },
+  "query.allRows": { en: "all rows", it: "tutte le righe" },
   "query.first": { en: "first {count}", it: "prime {count}" },
 } as const satisfies Part;

@@ -2,7 +2,7 @@ import type { Part } from "./index.svelte";
 
 export const table = {
   "table.label": { en: "Connections", it: "Connessioni" },
-  "table.proto": { en: "Protocol", it: "Protocollo" },
+  "table.proto": { en: "Protocol", it: "Proto" },
   "table.source": { en: "Source", it: "Sorgente" },
   "table.destination": { en: "Destination", it: "Destinazione" },
   "table.path": { en: "Path (NAT)", it: "Percorso (NAT)" },
@@ -69,6 +69,7 @@ export const table = {
   "table.unfreeze": { en: "Go on", it: "Riprendi" },
   "table.frozen": { en: "frozen", it: "bloccata" },
   "table.freezeKey": { en: "Freeze the table, or go on (space bar)", it: "Blocca la tabella o riprendi (barra spaziatrice)" },
+  "table.pointed": { en: "order held under the pointer", it: "ordine fermo sotto il puntatore" },
   "table.held": { en: "order held", it: "ordine fermo" },
   "table.heldMore": {
     en: "Below the top, rows keep their places and only their values change. At the top the list is live.",
@@ -81,7 +82,6 @@ export const table = {
   "table.earlier": { en: "Move {column} to the left", it: "Sposta {column} a sinistra" },
   "table.later": { en: "Move {column} to the right", it: "Sposta {column} a destra" },
   "table.reset": { en: "As they were at first", it: "Ripristina" },
-  "table.width": { en: "Width of {column}", it: "Larghezza di {column}" },
   "table.download": { en: "Download", it: "Scarica" },
   "table.downloadAs": { en: "Download all that match as {format}", it: "Scarica in {format} tutte quelle trovate" },
   "table.downloading": { en: "{size} received", it: "ricevuti {size}" },
@@ -125,6 +125,8 @@ export const table = {
     it: "Lo fa solo quando una regola del firewall lo richiede, per esempio con «ct state» o con il NAT.",
   },
   "table.refused": { en: "This is not a query yet", it: "Questa non è ancora un'interrogazione" },
+  "table.refusedSort": { en: "There is no such order", it: "Questo ordine non esiste" },
+  "table.usualOrder": { en: "The usual order", it: "L'ordine consueto" },
   "table.failed": { en: "The rows could not be read", it: "Impossibile leggere le righe" },
   "table.wait": { en: "Reading the table", it: "Lettura della tabella" },
   "table.next": { en: "Next connection", it: "Connessione seguente" },

@@ -87,7 +87,7 @@ export const kernel = {
   "health.table": { en: "Who holds the table", it: "Chi occupa la tabella" },
   "health.tableUnknown": { en: "Who holds the table could not be read.", it: "Impossibile leggere chi occupa la tabella." },
   "health.entries": { en: "entries", it: "voci" },
-  "health.usage": { en: "{entries} of {limit} ({part})", it: "{entries} di {limit} ({part})" },
+  "health.usage": { en: "of {limit} ({part})", it: "su {limit} ({part})" },
   "health.assured": { en: "assured: never given up early", it: "assured: mai rimosse in anticipo" },
   "health.evictable": { en: "may be given up at once", it: "rimovibili subito" },
   "health.closing": { en: "closing", it: "in chiusura" },

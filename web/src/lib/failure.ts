@@ -16,7 +16,8 @@ export function told(wrong: Wrong): Told {
   const { code, message, hint } = wrong;
   const key = `failure.${code}`;
   const hintKey = `${key}.hint`;
-  if (message !== "" && language.current === "en") return { message, hint, detail: "" };
+  // To those who are signed out the daemon speaks as to programs.
+  if (code !== "not-signed-in" && message !== "" && language.current === "en") return { message, hint, detail: "" };
   if (!isText(key)) return { message: t("failure.other", { code }), hint: "", detail: message };
   return { message: t(key), hint: isText(hintKey) ? t(hintKey) : hint, detail: message };
 }

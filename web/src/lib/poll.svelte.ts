@@ -1,5 +1,6 @@
 /** Something that is asked for again and again while it is shown. */
 import { Failure } from "./api";
+import { session } from "./session.svelte";
 
 export class Poll<T> {
   value = $state.raw<T | undefined>();
@@ -41,6 +42,7 @@ export class Poll<T> {
       if (asked.signal.aborted) return;
       this.failure = failure instanceof Failure ? failure : new Failure({ code: "internal", message: String(failure), hint: "" }, 0);
     }
-    this.#timer = setTimeout(() => void this.now(), this.#every);
+    // Whoever is signed out comes back to a page made anew.
+    if (!session.isOver) this.#timer = setTimeout(() => void this.now(), this.#every);
   }
 }

@@ -1,5 +1,5 @@
 /** Who is signed in. */
-import { Failure, api, call, type Schemas } from "./api";
+import { api, call, type Schemas } from "./api";
 
 class Session {
   who = $state.raw<Schemas["Session"] | undefined>();
@@ -15,8 +15,8 @@ class Session {
     try {
       this.who = await call(api.GET("/api/v1/session"));
       this.isOver = false;
-    } catch (failure) {
-      if (failure instanceof Failure && failure.status === 401) this.isOver = true;
+    } catch {
+      // Where the session is over that is known already; the page says elsewhere if the daemon does not answer.
     }
   }
 
@@ -30,3 +30,10 @@ class Session {
 export const signIn = (): string => (location.search === "" ? "/signin" : `/signin?${new URLSearchParams({ next: `/${location.search}` })}`);
 
 export const session = new Session();
+
+// Whatever was asked for tells it.
+api.use({
+  onResponse: ({ response }) => {
+    if (response.status === 401) session.isOver = true;
+  },
+});

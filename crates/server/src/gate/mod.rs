@@ -82,8 +82,8 @@ impl Gate {
     /// With the tokens of a state folder. `uid`: the user that the daemon runs as.
     pub fn new(tokens: Tokens, server: &Server, uid: u32) -> Self {
         Self {
+            sessions: Sessions::open(tokens.folder()),
             tokens,
-            sessions: Sessions::default(),
             attempts: Attempts::default(),
             uid,
             memory: Arc::default(),

@@ -224,6 +224,11 @@ impl Tokens {
         Ok(Arc::clone(&known.content))
     }
 
+    /// Where its file is.
+    pub(super) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
+    }
+
     fn read(&self) -> Result<Content, Failure> {
         let mut text = String::new();
         File::open(&self.path)
@@ -238,8 +243,7 @@ impl Tokens {
         change: impl FnOnce(&mut Content) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let failed = |error: io::Error| self.failed(&error);
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        let owner = fs::metadata(folder).map_err(failed)?;
+        let owner = fs::metadata(self.folder()).map_err(failed)?;
         // The lock is on a file of its own: this one is replaced.
         let lock = self.path.with_extension("lock");
         let lock = private(&lock, &owner, false).map_err(failed)?;
@@ -250,13 +254,7 @@ impl Tokens {
         };
         change(&mut content)?;
         let text = serde_json::to_string_pretty(&content).map_err(|error| self.failed(&error))?;
-        let new = self.path.with_extension("new");
-        let _ = fs::remove_file(&new);
-        let mut file = private(&new, &owner, true).map_err(failed)?;
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.sync_all())
-            .and_then(|()| fs::rename(&new, &self.path))
-            .map_err(failed)
+        replace(&self.path, &text).map_err(failed)
     }
 
     fn failed(&self, error: &dyn std::fmt::Display) -> Failure {
@@ -267,6 +265,17 @@ impl Tokens {
              and tokens made anew",
         )
     }
+}
+
+/// Writes a private file anew: whole or not at all.
+pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let owner = fs::metadata(path.parent().unwrap_or(Path::new(".")))?;
+    let new = path.with_extension("new");
+    let _ = fs::remove_file(&new);
+    let mut file = private(&new, &owner, true)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&new, path)
 }
 
 /// Opens a file to be written that is, like its folder, one user's only: root, who makes a token
@@ -340,7 +349,8 @@ fn is_over(expires: Option<u64>) -> bool {
     expires.is_some_and(|expires| expires <= seconds())
 }
 
-fn seconds() -> u64 {
+/// Since the epoch.
+pub(super) fn seconds() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.map_or(0, |now| now.as_secs())
 }

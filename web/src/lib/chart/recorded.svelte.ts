@@ -1,5 +1,6 @@
 /** What was recorded of the time that the chart shows, kept up to the present. */
 import { api, call, Failure } from "../api";
+import { session } from "../session.svelte";
 import { merged, type Point } from "./series";
 
 /** How many points a chart has at most. */
@@ -103,7 +104,7 @@ export class Recorded {
   }
 
   #later(then: () => Promise<void>, after = Math.min(MOST, Math.max(LEAST, this.step * 500))): void {
-    this.#timer = setTimeout(() => void then(), after);
+    if (!session.isOver) this.#timer = setTimeout(() => void then(), after);
   }
 }
 

@@ -9,6 +9,14 @@ export const PROTOCOLS = ["tcp", "udp", "icmp", "icmpv6", "sctp", "gre", "other"
 export const DRAWN = ["connections", "changes", "throughput"] as const;
 export type Drawn = (typeof DRAWN)[number];
 
+/** What can be told of a chart in words. */
+export type Told = "connections" | "births" | "deaths" | "throughput";
+export const TOLD: Readonly<Record<Drawn, readonly Told[]>> = {
+  connections: ["connections"],
+  changes: ["births", "deaths"],
+  throughput: ["throughput"],
+};
+
 /** The kernel's counters that say that a connection was refused or given up. */
 export const REFUSALS = ["drop", "early_drop", "insert_failed"] as const;
 
@@ -70,13 +78,13 @@ export interface Extent {
 }
 
 /** What of a curve can be said in one sentence. */
-export function extent(points: readonly Point[], drawn: Drawn): Extent | undefined {
+export function extent(points: readonly Point[], told: Told): Extent | undefined {
   const values = points.flatMap((point): Extent[] => {
-    if (drawn === "connections") {
+    if (told === "connections") {
       const { mean, min, max } = point.connections;
       return [{ present: mean, least: min, most: max }];
     }
-    const value = drawn === "changes" ? point.births?.per_second : point.bytes?.per_second;
+    const value = point[told === "throughput" ? "bytes" : told]?.per_second;
     return value === undefined ? [] : [{ present: value, least: value, most: value }];
   });
   const last = values.at(-1);

@@ -33,7 +33,8 @@ class Line {
   #isStepped = false;
   #check: ReturnType<typeof setTimeout> | undefined;
   #apply: ReturnType<typeof setTimeout> | undefined;
-  #asked = 0;
+  /** The text that was checked last, or is just being checked. */
+  #checked: { text: string; ok: Promise<boolean> } | undefined;
   #askedAhead = 0;
   /** Place in the history; -1 is what is typed now. */
   #place = -1;
@@ -54,6 +55,8 @@ class Line {
 
   /** Somebody typed. */
   type(text: string, cursor: number): void {
+    // Until the daemon says it anew, what can follow is what still fits.
+    this.#offer(this.ahead && narrowed(this.ahead, this.draft, text, cursor));
     this.draft = text;
     this.#place = -1;
     this.#later(cursor);
@@ -66,31 +69,32 @@ class Line {
     const asked = this.#askedAhead;
     this.#check = setTimeout(() => {
       // Somebody may have asked at another place meanwhile.
-      void this.check().then(() => (cursor === undefined || asked !== this.#askedAhead ? undefined : this.look(cursor)));
+      if (cursor === undefined || asked !== this.#askedAhead) void this.check();
+      else void this.look(cursor);
     }, CHECK);
     // What was shown before the edit is a step to which "back" returns; what is shown on the way is none.
     this.#apply = setTimeout(() => void this.#show(this.#isStepped ? put : go), APPLY);
   }
 
-  /** Asks whether it is a query; what is known of an earlier text does not count. */
-  async check(): Promise<boolean> {
+  /** Whether it is a query. One text is asked for once; an answer for an earlier text does not count. */
+  check(): Promise<boolean> {
     const text = this.draft;
-    this.#asked += 1;
-    const asked = this.#asked;
-    if (text.trim() === "") {
-      this.wrong = undefined;
-      this.warnings = [];
-      return true;
-    }
+    if (this.#checked?.text !== text) this.#checked = { text, ok: this.#ask(text) };
+    return this.#checked.ok;
+  }
+
+  async #ask(text: string): Promise<boolean> {
     try {
-      const checked = await call(api.POST("/api/v1/query/check", { body: { query: text } }));
-      if (asked !== this.#asked) return false;
+      const isEmpty = text.trim() === "";
+      const checked = await (isEmpty ? undefined : call(api.POST("/api/v1/query/check", { body: { query: text } })));
+      if (this.#checked?.text !== text) return false;
       // What would help the kernel to filter is of no use here: the live table is searched.
-      this.warnings = (checked.explanation?.warnings ?? []).filter((warning) => warning.code !== "no-protocol");
-      this.wrong = checked.error === undefined ? undefined : placed(text, checked.error);
-      return checked.ok;
+      this.warnings = (checked?.explanation?.warnings ?? []).filter((warning) => warning.code !== "no-protocol");
+      this.wrong = checked?.error === undefined ? undefined : placed(text, checked.error);
+      return checked?.ok ?? true;
     } catch {
-      // The daemon does not answer, which the page says elsewhere.
+      // The daemon does not answer, which the page says elsewhere; it is asked again.
+      if (this.#checked?.text === text) this.#checked = undefined;
       return false;
     }
   }
@@ -124,13 +128,15 @@ class Line {
   /** Asks what can follow at the cursor, in UTF-16 units. */
   async look(cursor: number): Promise<void> {
     const text = this.draft;
+    this.#askedAhead += 1;
+    const asked = this.#askedAhead;
+    await this.check();
+    if (asked !== this.#askedAhead || text !== this.draft) return;
     // Nothing can follow what is wrong already; what is being typed may be.
     if (this.wrong !== undefined && this.wrong.to < cursor) {
       this.close();
       return;
     }
-    this.#askedAhead += 1;
-    const asked = this.#askedAhead;
     try {
       const params = { query: { query: text, cursor: charactersOf(text, cursor) } };
       const found = await call(api.GET("/api/v1/query/complete", { params }));
@@ -139,11 +145,17 @@ class Line {
       const to = unitsOf(text, found.offset + found.length);
       // Nothing to choose where the only way on is what stands there.
       const isDone = found.candidates.length === 1 && found.candidates[0]?.text === text.slice(from, to);
-      this.chosen = -1;
-      this.ahead = found.candidates.length === 0 || isDone ? undefined : { from, to, candidates: found.candidates };
+      this.#offer(isDone ? undefined : { from, to, candidates: found.candidates });
     } catch {
-      this.ahead = undefined;
+      this.close();
     }
+  }
+
+  /** Shows what can follow; what was chosen stays chosen where it still can. */
+  #offer(ahead: Ahead | undefined): void {
+    const chosen = this.ahead?.candidates[this.chosen]?.text;
+    this.ahead = ahead?.candidates.length === 0 ? undefined : ahead;
+    this.chosen = this.ahead?.candidates.findIndex((candidate) => candidate.text === chosen) ?? -1;
   }
 
   close(): void {
@@ -185,6 +197,17 @@ class Line {
     this.#later();
   }
 }
+
+/** What of it still can follow where somebody went on typing at its place. */
+function narrowed(ahead: Ahead, before: string, text: string, cursor: number): Ahead | undefined {
+  if (cursor < ahead.from || text.slice(0, ahead.from) !== before.slice(0, ahead.from)) return undefined;
+  const typed = bare(text.slice(ahead.from, cursor));
+  const candidates = ahead.candidates.filter((candidate) => bare(candidate.text).startsWith(typed));
+  return { from: ahead.from, to: cursor, candidates };
+}
+
+/** As the daemon compares: no matter the case or an opened quotation. */
+const bare = (text: string): string => text.replace(/^["']+/, "").toLowerCase();
 
 function placed(text: string, body: Schemas["ErrorBody"]): Wrong {
   const from = unitsOf(text, body.offset ?? 0);

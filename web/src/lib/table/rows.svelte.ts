@@ -17,8 +17,8 @@ const KEEP = 120_000;
 const GLANCE = 60;
 /** How long a row that has ended is shown, in milliseconds. */
 const FAREWELL = 1200;
-/** How long rows keep their places after the pointer moved over them, in milliseconds. */
-const POINTED = 3000;
+/** How long rows keep their places for a pointer that rests on them, in milliseconds: it may have been left there. */
+const POINTED = 60_000;
 
 export interface Shown {
   row: Connection;
@@ -54,7 +54,8 @@ class Rows {
   #holding: AbortController | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #farewell: ReturnType<typeof setTimeout> | undefined;
-  /** Runs while rows keep their places for the pointer. */
+  /** Whether rows keep their places for the pointer. */
+  isPointed = $state(false);
   #pointed: ReturnType<typeof setTimeout> | undefined;
   #heldNames = new Set<string>();
   #heldSince = 0;
@@ -81,16 +82,22 @@ class Rows {
     this.release();
     clearTimeout(this.#farewell);
     clearTimeout(this.#pointed);
-    this.#pointed = undefined;
+    this.isPointed = false;
   }
 
-  /** The pointer moves over the rows: they keep their places for a while, so that a click meets what it aims at. */
+  /** The pointer is on the rows: they keep their places, so that a click meets what it aims at. */
   point(): void {
     clearTimeout(this.#pointed);
-    this.#pointed = setTimeout(() => {
-      this.#pointed = undefined;
-      this.follow();
-    }, POINTED);
+    this.isPointed = true;
+    this.#pointed = setTimeout(() => this.unpoint(), POINTED);
+  }
+
+  /** The pointer has left, or was left lying: rows go where they belong. */
+  unpoint(): void {
+    clearTimeout(this.#pointed);
+    if (!this.isPointed) return;
+    this.isPointed = false;
+    this.follow();
   }
 
   /** Compares the clocks; less than a second is the way and not a difference. */
@@ -148,7 +155,7 @@ class Rows {
       }
       const isWhole = (live.totals?.connections ?? 0) <= rows.length;
       const born = new Set([...fresh].filter((name) => isWhole || this.#isYoung(rows, name)));
-      const next = this.#pointed !== undefined && !isOther ? keep : follow;
+      const next = this.isPointed && !isOther ? keep : follow;
       this.#shown = next(this.#shown, rows, born, ended, isWhole);
       for (const row of rows) this.since(row);
       this.version += 1;
@@ -166,7 +173,7 @@ class Rows {
 
   #forget(): void {
     // The others would move up.
-    if (this.#pointed !== undefined) return;
+    if (this.isPointed) return;
     const stay = this.#shown.filter((shown) => shown.change === "" || shown.change === "new");
     this.#shown = stay.map(({ row }) => ({ row, change: "" }));
     this.version += 1;
