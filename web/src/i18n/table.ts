@@ -102,7 +102,7 @@ export const table = {
   "table.selectUp": { en: "Select on the way up", it: "Seleziona salendo" },
   "table.chosen": { en: "{count} selected", it: "{count} selezionate" },
   "table.chosenClear": { en: "Clear the selection", it: "Annulla la selezione" },
-  "table.deleteChosen": { en: "Delete selected", it: "Elimina le selezionate" },
+  "table.deleteChosen": { en: "Delete selected", it: "Elimina selezionate" },
   "table.deleteAll": { en: "Delete all that match", it: "Elimina tutte quelle trovate" },
   "table.mayNot": {
     en: "You are signed in as a viewer: only operators may delete.",
