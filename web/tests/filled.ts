@@ -20,8 +20,13 @@ export class FilledTable {
     this.#raise("buckets", entries);
     this.#raise("max", entries + 100_000);
     ip("netns", "add", NAMESPACE);
-    for (const name of ["acct", "timestamp"]) this.#inside("sh", "-c", `echo 1 >${sysctl(name)}`);
-    this.#inside(FILL, String(entries));
+    try {
+      for (const name of ["acct", "timestamp"]) this.#inside("sh", "-c", `echo 1 >${sysctl(name)}`);
+      this.#inside(FILL, String(entries));
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   /** How many entries the kernel has. */
