@@ -5,6 +5,7 @@ mod commands;
 mod exit;
 mod flags;
 mod grid;
+mod listing;
 mod output;
 mod progress;
 mod shell;
