@@ -68,3 +68,17 @@ pub(crate) fn print<T>(
     }
     Ok(Outcome::Done)
 }
+
+/// Prints one thing: in JSON an object, without a list around it.
+pub(crate) fn print_one<T>(
+    item: &T,
+    format: Format,
+    line: impl Fn(&T) -> String,
+    object: impl Fn(&mut Vec<u8>, &T),
+) -> Result<Outcome, Failure> {
+    let format = match format {
+        Format::Json => Format::Ndjson,
+        other => other,
+    };
+    print(std::slice::from_ref(item), format, line, object, "")
+}

@@ -13,6 +13,7 @@ mod table;
 mod transport;
 mod untracked;
 mod values;
+mod word;
 
 use std::process::ExitCode;
 
