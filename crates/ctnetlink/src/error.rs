@@ -39,8 +39,18 @@ pub enum Operation {
     ExpectationFlush,
     /// Asking which hooks are registered.
     Hooks,
-    /// Reading or changing timeout policies.
+    /// Reading timeout policies.
     TimeoutPolicies,
+    /// Reading one timeout policy.
+    TimeoutPolicyGet,
+    /// Creating a timeout policy.
+    TimeoutPolicyCreate,
+    /// Deleting a timeout policy.
+    TimeoutPolicyDelete,
+    /// Reading the namespace's own times of a protocol.
+    DefaultTimeouts,
+    /// Changing the namespace's own times of a protocol.
+    DefaultTimeoutsUpdate,
     /// Reading helpers of user space.
     Helpers,
     /// Finding out what the kernel can do.
@@ -65,7 +75,12 @@ impl fmt::Display for Operation {
             Self::ExpectationDelete => "delete the expectation",
             Self::ExpectationFlush => "delete all expectations",
             Self::Hooks => "read the registered hooks",
-            Self::TimeoutPolicies => "read or change timeout policies",
+            Self::TimeoutPolicies => "read timeout policies",
+            Self::TimeoutPolicyGet => "read the timeout policy",
+            Self::TimeoutPolicyCreate => "create the timeout policy",
+            Self::TimeoutPolicyDelete => "delete the timeout policy",
+            Self::DefaultTimeouts => "read the namespace's own times",
+            Self::DefaultTimeoutsUpdate => "change the namespace's own times",
             Self::Helpers => "read helpers of user space",
             Self::Probe => "probe the kernel",
         })

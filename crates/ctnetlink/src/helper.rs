@@ -1,5 +1,8 @@
 //! Helpers in user space (nfnetlink_cthelper): programs that are given packets to look into.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
 use crate::client::Client;
 use crate::constants::*;
 use crate::error::{Error, Operation};
@@ -18,8 +21,8 @@ const NFCTH_TUPLE_L4PROTONUM: u16 = 2;
 /// A helper whose work a program in user space does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserHelper {
-    /// Its name, such as `ftp`.
-    pub name: String,
+    /// Its name, such as `ftp`, in bytes of the program's choice.
+    pub name: OsString,
     /// The kernel's number of the family: 2 is IPv4, 10 is IPv6.
     pub family: u16,
     /// The protocol.
@@ -36,7 +39,7 @@ impl UserHelper {
         for attr in attrs {
             let attr = attr?;
             match attr.kind {
-                NFCTH_NAME => attr.text("NFCTH_NAME")?.clone_into(&mut helper.name),
+                NFCTH_NAME => OsStr::from_bytes(attr.raw_text()).clone_into(&mut helper.name),
                 NFCTH_QUEUE_NUM => helper.queue = Some(attr.be32("NFCTH_QUEUE_NUM")?),
                 NFCTH_STATUS => helper.status = Some(attr.be32("NFCTH_STATUS")?),
                 NFCTH_TUPLE => {

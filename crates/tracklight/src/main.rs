@@ -5,6 +5,7 @@ mod commands;
 mod exit;
 mod flags;
 mod grid;
+mod listing;
 mod output;
 mod progress;
 mod shell;
@@ -12,6 +13,7 @@ mod table;
 mod transport;
 mod untracked;
 mod values;
+mod word;
 
 use std::process::ExitCode;
 

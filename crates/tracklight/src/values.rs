@@ -1,7 +1,9 @@
 //! Values of flags that several subcommands take.
 
+use std::ffi::OsStr;
 use std::str::FromStr;
 
+use clap::builder::{PossibleValue, TypedValueParser};
 use ctnetlink::{Family, HelperName, Labels, Masked, Protocol, Status};
 
 /// A condition on the status.
@@ -34,6 +36,47 @@ pub(crate) fn parse_family(text: &str) -> Result<Family, String> {
         "4" | "ipv4" | "inet" => Ok(Family::Ipv4),
         "6" | "ipv6" | "inet6" => Ok(Family::Ipv6),
         _ => Err("expected ipv4 or ipv6".to_owned()),
+    }
+}
+
+/// Families by the names of iptables and nfct(8): their numbers, and what they are.
+const FAMILIES: [(u16, &str, &str); 2] = [(2, "inet", "IPv4"), (10, "inet6", "IPv6")];
+
+/// The name of a family, else its number; [`FamilyParser`] reads both.
+pub(crate) fn family_word(number: u16) -> String {
+    FAMILIES
+        .iter()
+        .find(|(family, ..)| *family == number)
+        .map_or_else(|| number.to_string(), |(_, name, _)| (*name).to_owned())
+}
+
+/// Reads `inet`, `inet6`, or the kernel's number of any family: it keeps policies of all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FamilyParser;
+
+impl TypedValueParser for FamilyParser {
+    type Value = u16;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<u16, clap::Error> {
+        let read = |text: &str| {
+            FAMILIES
+                .iter()
+                .find(|(_, name, _)| name.eq_ignore_ascii_case(text))
+                .map(|(number, ..)| *number)
+                .or_else(|| text.parse().ok())
+                .ok_or("expected inet or inet6, or the kernel's number of a family")
+        };
+        read.parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let values = FAMILIES.map(|(_, name, help)| PossibleValue::new(name).help(help));
+        Some(Box::new(values.into_iter()))
     }
 }
 

@@ -70,19 +70,19 @@ impl<'a> Attr<'a> {
     }
 
     /// Text up to a closing zero byte, if there is one.
+    #[inline]
     pub fn text(&self, field: &'static str) -> Result<&'a str, DecodeError> {
-        let end = self
-            .payload
-            .iter()
-            .position(|&byte| byte == 0)
-            .unwrap_or(self.payload.len());
-        self.payload
-            .get(..end)
-            .and_then(|bytes| std::str::from_utf8(bytes).ok())
-            .ok_or(DecodeError::Text {
-                field,
-                offset: self.offset,
-            })
+        std::str::from_utf8(self.raw_text()).map_err(|_| DecodeError::Text {
+            field,
+            offset: self.offset,
+        })
+    }
+
+    /// The bytes up to a closing zero byte, if there is one: text of which nobody checked the encoding.
+    #[inline]
+    pub fn raw_text(&self) -> &'a [u8] {
+        let mut parts = self.payload.split(|&byte| byte == 0);
+        parts.next().unwrap_or_default()
     }
 
     /// The attributes inside a nested one.

@@ -103,8 +103,13 @@ impl Writer {
 
     /// Text with its closing zero byte.
     pub fn text(&mut self, kind: u16, value: &str) {
+        self.raw_text(kind, value.as_bytes());
+    }
+
+    /// Text of any encoding, with its closing zero byte.
+    pub fn raw_text(&mut self, kind: u16, value: &[u8]) {
         let mut bytes = Vec::with_capacity(value.len() + 1);
-        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(value);
         bytes.push(0);
         self.attr(kind, &bytes);
     }

@@ -1,10 +1,10 @@
-//! Entries, events' entries and expectations as JSON. docs/output.md gives the shape.
+//! Entries, events' entries, expectations, timeout policies and helpers as JSON. docs/output.md gives the shape.
 //!
 //! What the kernel did not say is left out, never written as zero.
 
 use ctnetlink::{
-    Counters, DccpInfo, Direction, Entry, Expectation, L4, ProtoInfo, SctpInfo, SeqAdj, TcpFlags,
-    TcpInfo, Tuple, ZoneDirection,
+    Counters, DccpInfo, Direction, Entry, Expectation, Family, L4, ProtoInfo, SctpInfo, SeqAdj,
+    TcpFlags, TcpInfo, TimeoutPolicy, Tuple, UserHelper, ZoneDirection,
 };
 
 use super::scalar::{push_address, push_number};
@@ -121,6 +121,45 @@ pub fn write_expectation(out: &mut Vec<u8>, expectation: &Expectation) {
     object.close();
 }
 
+/// Appends a timeout policy as one JSON object; one without a name is a namespace's own times.
+pub fn write_timeout_policy(out: &mut Vec<u8>, policy: &TimeoutPolicy) {
+    let mut object = Object::open(out);
+    // Only a policy is counted, and only a policy has a name.
+    if policy.users.is_some() || !policy.name.is_empty() {
+        object.escaped("name", &policy.name.to_string_lossy());
+    }
+    object.family(policy.family);
+    if let Some(name) = policy.protocol_name() {
+        object.text("protocol", name);
+    }
+    object.number("protocol_number", policy.protocol.0);
+    let mut times = Object::open(object.key("timeouts"));
+    for (state, seconds) in policy.named() {
+        times.number(state, seconds);
+    }
+    times.close();
+    object.maybe("users", policy.users);
+    object.close();
+}
+
+/// Appends a helper in user space as one JSON object.
+pub fn write_user_helper(out: &mut Vec<u8>, helper: &UserHelper) {
+    let mut object = Object::open(out);
+    object.escaped("name", &helper.name.to_string_lossy());
+    object.family(helper.family);
+    if let Some(protocol) = helper.protocol {
+        if let Some(name) = protocol.name() {
+            object.text("protocol", name);
+        }
+        object.number("protocol_number", protocol.0);
+    }
+    object.maybe("queue", helper.queue);
+    if let Some(status) = helper.status {
+        object.flag("enabled", status != 0);
+    }
+    object.close();
+}
+
 /// A JSON object that is being appended to a buffer.
 pub struct Object<'a> {
     out: &'a mut Vec<u8>,
@@ -184,6 +223,16 @@ impl<'a> Object<'a> {
     pub fn flag(&mut self, name: &str, value: bool) {
         self.key(name)
             .extend_from_slice(if value { b"true" } else { b"false" });
+    }
+
+    /// A family by the kernel's number, and by its name where it has one.
+    fn family(&mut self, number: u16) {
+        match number {
+            2 => self.text("family", Family::Ipv4.name()),
+            10 => self.text("family", Family::Ipv6.name()),
+            _ => {}
+        }
+        self.number("family_number", number);
     }
 
     fn protocol(&mut self, tuple: &Tuple) {
@@ -310,4 +359,37 @@ fn write_numbers(out: &mut Vec<u8>, numbers: impl Iterator<Item = u8>) {
         push_number(out, number);
     }
     out.push(b']');
+}
+
+#[cfg(test)]
+mod tests {
+    use ctnetlink::Protocol;
+
+    use super::*;
+
+    #[test]
+    fn a_helper_in_user_space_has_what_the_kernel_said_of_it() {
+        let said = UserHelper {
+            name: "f\u{1b}\"tp".into(),
+            family: 2,
+            protocol: Some(Protocol::TCP),
+            queue: Some(0),
+            status: Some(0),
+        };
+        let unsaid = UserHelper {
+            family: 7,
+            ..UserHelper::default()
+        };
+        for (helper, json) in [
+            (
+                said,
+                r#"{"name":"f\u001b\"tp","family":"ipv4","family_number":2,"protocol":"tcp","protocol_number":6,"queue":0,"enabled":false}"#,
+            ),
+            (unsaid, r#"{"name":"","family_number":7}"#),
+        ] {
+            let mut out = Vec::new();
+            write_user_helper(&mut out, &helper);
+            assert_eq!(String::from_utf8_lossy(&out), json);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use ctnetlink::{
     Expectation, ExpectationFlags, ExpectationKey, Family, HelperName, L4, NewExpectation,
     Protocol, Tuple,
@@ -11,9 +11,9 @@ use engine::Failure;
 use engine::render::json;
 
 use crate::cli::Global;
-use crate::exit::{Outcome, note};
+use crate::exit::Outcome;
 use crate::flags::{TupleArgs, open, usage};
-use crate::output::Output;
+use crate::listing::{self, Format, OutputArgs};
 use crate::values::{parse_family, parse_helper, parse_protocol};
 
 /// Flags of `tracklight expect`.
@@ -30,9 +30,8 @@ enum Verb {
         /// Only those of one family
         #[arg(short, long, value_parser = parse_family)]
         family: Option<Family>,
-        /// Output: text, json or ndjson
-        #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-        output: Format,
+        #[command(flatten)]
+        output: OutputArgs,
     },
     /// Show one
     Get(TupleArgs),
@@ -42,16 +41,6 @@ enum Verb {
     Delete(TupleArgs),
     /// Delete all
     Flush,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// One line each
-    Text,
-    /// A JSON array
-    Json,
-    /// One JSON object a line
-    Ndjson,
 }
 
 #[derive(Debug, clap::Args)]
@@ -101,7 +90,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let client = open(global)?;
     match &args.verb {
         None => list(&client.expectations(None)?, Format::Text),
-        Some(Verb::List { family, output }) => list(&client.expectations(*family)?, *output),
+        Some(Verb::List { family, output }) => list(&client.expectations(*family)?, output.format),
         Some(Verb::Get(tuple)) => list(&[client.expectation(&key(tuple)?)?], Format::Text),
         Some(Verb::Create(create)) => {
             client.create_expectation(new(create)?)?;
@@ -119,38 +108,13 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
 }
 
 fn list(expectations: &[Expectation], format: Format) -> Result<Outcome, Failure> {
-    let mut out = Output::stdout()?;
-    match format {
-        Format::Text => {
-            for expectation in expectations {
-                out.text(&format!("{}\n", describe(expectation)))?;
-            }
-        }
-        Format::Ndjson => {
-            for expectation in expectations {
-                json::write_expectation(out.buffer(), expectation);
-                out.text("\n")?;
-            }
-        }
-        Format::Json => {
-            out.text("[")?;
-            for (index, expectation) in expectations.iter().enumerate() {
-                out.text(if index > 0 { ",\n" } else { "\n" })?;
-                json::write_expectation(out.buffer(), expectation);
-            }
-            out.text(if expectations.is_empty() {
-                "]\n"
-            } else {
-                "\n]\n"
-            })?;
-        }
-    }
-    out.flush()?;
-    if expectations.is_empty() {
-        note("no expectations");
-        return Ok(Outcome::Nothing);
-    }
-    Ok(Outcome::Done)
+    listing::print(
+        expectations,
+        format,
+        describe,
+        json::write_expectation,
+        "no expectations",
+    )
 }
 
 /// One line: what is expected, of whom, how long.
