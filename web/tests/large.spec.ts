@@ -80,6 +80,8 @@ test("a million are sorted and filtered by the daemon, and the page's memory sta
     await shows(page, ENTRIES);
     await rows(page).first().waitFor();
     await until(async () => {
+      await grid(page).evaluate((element) => void (element.scrollLeft = element.scrollWidth));
+      await page.locator("[role=row][data-name] [data-column=mark]").first().waitFor();
       const there = await terms(page, column);
       return there.every((value, at) => at === 0 || value <= (there[at - 1] ?? 0)) || there.every((value, at) => at === 0 || value >= (there[at - 1] ?? 0));
     });

@@ -50,6 +50,12 @@ const names = (): Promise<string[]> =>
 
 const scroll = (top: number): Promise<void> => grid().evaluate((element, to) => void (element.scrollTop = to), top);
 
+/** To the right edge, where the cells are that were out of sight. */
+async function sideways(): Promise<void> {
+  await grid().evaluate((element) => void (element.scrollLeft = element.scrollWidth));
+  await page.locator("[role=row][data-name] [data-column=mark]").first().waitFor();
+}
+
 /** Freezes the table, and waits for the result that is held. */
 async function freeze(): Promise<void> {
   const held = page.waitForResponse((answer) => answer.url().includes("cursor="));
@@ -69,6 +75,7 @@ test("a row shows who talks to whom, and how NAT leads there", async () => {
   expect(await cell(0, "proto").innerText()).toBe("tcp");
   expect(await cell(0, "status").innerText()).toContain("ASSURED");
   expect(await cell(0, "rate_orig").innerText()).toMatch(/^[\d.,]+ k?B\/s$/);
+  await sideways();
   expect(await cell(0, "age").innerText()).toMatch(/^\d+[smh]/);
   await page.goto(`${daemon.url}/?q=dnat`);
   await until(async () => /^198\.51\.100\.\d+→203\.0\.113\.5:8443→10\.0\.0\.2:443$/.test((await cell(0, "path").innerText()).replace(/\s/g, "")));
@@ -84,6 +91,7 @@ test("the table moves by itself, and timeouts run down", async () => {
   await open("?q=udp+and+unreplied&sort=timeout");
   const name = await at(0).getAttribute("data-name");
   const timeout = (): Promise<string> => page.locator(`[data-name="${name}"] [data-column=timeout]`).first().innerText();
+  await sideways();
   const before = Number.parseInt(await timeout(), 10);
   await until(async () => Number.parseInt(await timeout(), 10) < before);
   const first = await page.locator("[data-totals] strong").innerText();
@@ -299,6 +307,23 @@ test("the keyboard goes through a row's values and adds one", async () => {
   expect(term).toMatch(/^src == /);
   await page.keyboard.press("-");
   await until(() => query() === `tcp and not (${term})`);
+  expect(problems(page)).toEqual([]);
+});
+
+test("cells out of sight are there when one scrolls to them, by the pointer and by the keyboard", async () => {
+  await open("?q=tcp");
+  await freeze();
+  expect(await cell(2, "mark").count()).toBe(0);
+  await sideways();
+  await until(async () => (await cell(2, "mark").innerText()) !== "");
+  await grid().evaluate((element) => void (element.scrollLeft = 0));
+  await until(async () => (await cell(2, "mark").count()) === 0);
+  await page.keyboard.press("j");
+  await until(async () => {
+    await page.keyboard.press("ArrowRight");
+    return (await page.locator(".row.cursor [data-column=mark] .at").count()) === 1;
+  });
+  expect(await grid().evaluate((element) => element.scrollLeft)).toBeGreaterThan(0);
   expect(problems(page)).toEqual([]);
 });
 

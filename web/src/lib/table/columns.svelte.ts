@@ -62,6 +62,17 @@ class Columns {
   readonly template = $derived(this.shown.map((column) => `${this.width(column)}px`).join(" "));
   readonly total = $derived(this.shown.reduce((sum, column) => sum + this.width(column), 0));
 
+  /** How many of those that are shown begin before a place, from the left edge of the first. */
+  before(place: number): number {
+    let edge = 0;
+    const end = this.shown.findIndex((column) => {
+      if (edge >= place) return true;
+      edge += this.width(column);
+      return false;
+    });
+    return end < 0 ? this.shown.length : end;
+  }
+
   width(column: Column): number {
     return this.#kept.widths[column.id] ?? column.width;
   }
