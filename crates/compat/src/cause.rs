@@ -10,8 +10,10 @@ const NETFILTER: &str = "12";
 /// The programs behind netlink ports. A port is mostly the number of its process, but not for a process's
 /// second socket, nor for a process of another process namespace; so it is looked up which socket has
 /// it, and who has that socket open.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Causes {
+    /// Whether the ports are those of this process's network namespace, of which /proc tells.
+    is_own: bool,
     last: Option<Cause>,
     /// Whether the last one was looked up for an event that came together with the next.
     is_fresh: bool,
@@ -26,10 +28,20 @@ struct Cause {
 }
 
 impl Causes {
+    pub(crate) const fn new(is_own: bool) -> Self {
+        Self {
+            is_own,
+            last: None,
+            is_fresh: false,
+        }
+    }
+
     /// Writes what is known of a port.
     pub(crate) fn push(&mut self, out: &mut Vec<u8>, port: u32) {
         let _ = write!(out, " [USERSPACE] portid={port}");
-        if let Some(name) = self.name(port) {
+        if self.is_own
+            && let Some(name) = self.name(port)
+        {
             out.extend_from_slice(b" progname=");
             out.extend_from_slice(name);
         }

@@ -48,8 +48,14 @@ impl Printer {
             root: root.filter(|_| output.xml),
             is_open: false,
             now: seconds(),
-            causes: Causes::default(),
+            causes: Causes::new(true),
         })
+    }
+
+    /// The same for events of another network namespace than this process's.
+    pub(crate) fn elsewhere(mut self) -> Self {
+        self.causes = Causes::new(false);
+        self
     }
 
     /// One entry.

@@ -32,6 +32,9 @@ pub(super) fn events(session: &mut Session, line: &Line) -> Result<u8, Fault> {
         groups = Groups::CONNTRACK;
     }
     let mut printer = Printer::new(line.output, Saved::Add, Some("conntrack"))?;
+    if !session.is_own {
+        printer = printer.elsewhere();
+    }
     let mut entry = Entry::blank();
     let mut shown = 0u64;
     follow(session.client()?, groups, line, |batch| {
