@@ -79,8 +79,18 @@ impl From<Failure> for Fault {
         if failure.code == "permission-denied" || failure.code == "not-permitted" {
             return Self::Failed(format!("Operation failed: {NOT_ROOT}"));
         }
-        Self::Failed(format!("Operation failed: {}", failure.message))
+        match errno_in(&failure.message) {
+            Some(errno) => Self::refused(Some(Operation::Dump), errno),
+            None => Self::Failed(format!("Operation failed: {}", failure.message)),
+        }
     }
+}
+
+/// The errno that the standard library puts behind the C library's words: a failure to read the table has it
+/// nowhere else.
+fn errno_in(message: &str) -> Option<i32> {
+    let (_, errno) = message.rsplit_once("(os error ")?;
+    errno.strip_suffix(')')?.parse().ok()
 }
 
 /// Says a sentence on standard error under the program's name.
@@ -127,6 +137,16 @@ pub(crate) fn system(error: &std::io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_to_read_is_told_in_the_words_of_its_errno() {
+        let message = "cannot read the table: Cannot allocate memory (os error 12)";
+        let fault = Fault::from(Failure::new("system", message, ""));
+        assert_eq!(
+            fault,
+            Fault::Failed("Operation failed: Cannot allocate memory".to_owned())
+        );
+    }
 
     #[test]
     fn an_errno_has_the_words_of_the_command_that_it_answers() {

@@ -21,8 +21,9 @@ pub(super) fn create(session: &mut Session, line: &Line) -> Result<(), Fault> {
     let mut outcome = Ok(());
     session
         .client()?
-        .apply([change], |_, result| outcome = result)?;
-    outcome.map_err(|error| fault(line.verb, &error))
+        .apply([change], |_, result| outcome = result)
+        .and(outcome)
+        .map_err(|error| fault(line.verb, &error))
 }
 
 /// What a line asks of the kernel.

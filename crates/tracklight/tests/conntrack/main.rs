@@ -7,4 +7,5 @@ mod expectations;
 mod generated;
 mod lines;
 mod load;
+mod output;
 mod twin;
