@@ -192,8 +192,8 @@ fn the_program_behind_a_second_socket_is_named() {
         return;
     };
     let child = twin.our_command().arg("-E").spawn().unwrap();
-    let client = twin.our_table();
-    let output = listen(child, client, |_| work(client));
+    let client = twin.other_client();
+    let output = listen(child, &client, |_| work(&client));
     let name = std::fs::read_to_string("/proc/self/comm").unwrap();
     let told = String::from_utf8(output.stdout).unwrap();
     let named = format!(" progname={}", name.trim());

@@ -64,14 +64,11 @@ impl Twin {
         for namespace in [&theirs, &ours] {
             namespace.nft(LABELS).unwrap();
         }
-        let client = |namespace: &TestNamespace| {
-            Client::open_in(&ctnetlink::Namespace::by_path(&namespace.path()).unwrap()).unwrap()
-        };
         let twin = Self {
             around,
             folder,
-            their_table: client(&theirs),
-            our_table: client(&ours),
+            their_table: open(&theirs),
+            our_table: open(&ours),
             entries,
             is_old: testkit::conntrack(&theirs, &["-V"]).contains("v1.4.7")
                 && std::env::var_os("TRACKLIGHT_CONNTRACK").is_none(),
@@ -101,6 +98,11 @@ impl Twin {
 
     pub(crate) const fn our_table(&self) -> &Client {
         &self.our_table
+    }
+
+    /// Another client of our table: its socket cannot have this process's number as its port.
+    pub(crate) fn other_client(&self) -> Client {
+        open(&self.ours)
     }
 
     pub(crate) fn their_command(&self) -> Command {
@@ -249,6 +251,10 @@ impl Twin {
             &plain(dump(&self.our_table)),
         )
     }
+}
+
+fn open(namespace: &TestNamespace) -> Client {
+    Client::open_in(&ctnetlink::Namespace::by_path(&namespace.path()).unwrap()).unwrap()
 }
 
 fn tables_differ(theirs: &[(String, u32)], ours: &[(String, u32)]) -> Option<String> {
