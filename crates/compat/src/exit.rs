@@ -9,7 +9,7 @@ use engine::Failure;
 pub(crate) const NAME: &str = "conntrack v1.4.8 (tracklight)";
 
 /// Why a command ended.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// The command line is wrong: status 2, and where help is.
     Usage(String),
@@ -27,7 +27,24 @@ impl Fault {
 
     /// What a request came to, in conntrack(8)'s words for it.
     pub(crate) fn of(error: &Error) -> Self {
-        Self::Failed(format!("Operation failed: {}", words(error)))
+        match error.errno() {
+            Some(errno) => Self::refused(error.operation(), errno),
+            None => Self::Failed(format!("Operation failed: {error}")),
+        }
+    }
+
+    /// The same for an errno, be it the kernel's or what the kernel would say.
+    pub(crate) fn refused(operation: Option<Operation>, errno: i32) -> Self {
+        match words(operation, errno) {
+            Some(own) => Self::Failed(format!("Operation failed: {own}")),
+            None => Self::plain(errno),
+        }
+    }
+
+    /// The same in the C library's words.
+    pub(crate) fn plain(errno: i32) -> Self {
+        let error = std::io::Error::from_raw_os_error(errno);
+        Self::Failed(format!("Operation failed: {}", system(&error)))
     }
 
     /// Says it on standard error, and gives the exit status.
@@ -62,8 +79,18 @@ impl From<Failure> for Fault {
         if failure.code == "permission-denied" || failure.code == "not-permitted" {
             return Self::Failed(format!("Operation failed: {NOT_ROOT}"));
         }
-        Self::Failed(format!("Operation failed: {}", failure.message))
+        match errno_in(&failure.message) {
+            Some(errno) => Self::refused(Some(Operation::Dump), errno),
+            None => Self::Failed(format!("Operation failed: {}", failure.message)),
+        }
     }
+}
+
+/// The errno that the standard library puts behind the C library's words: a failure to read the table has it
+/// nowhere else.
+fn errno_in(message: &str) -> Option<i32> {
+    let (_, errno) = message.rsplit_once("(os error ")?;
+    errno.strip_suffix(')')?.parse().ok()
 }
 
 /// Says a sentence on standard error under the program's name.
@@ -78,37 +105,82 @@ pub(crate) fn warn(text: &str) {
 
 const NOT_ROOT: &str = "sorry, you must be root or get CAP_NET_ADMIN capability to do this";
 
+/// What the kernel says to what it has no function for; no errno of the C library.
+const ENOTSUPP: i32 = 524;
+
 /// conntrack(8)'s words for an errno, where it has its own.
-fn words(error: &Error) -> String {
-    let Some(errno) = error.errno() else {
-        return error.to_string();
-    };
-    let is_read = matches!(error.operation(), Some(Operation::Get));
-    let own = match (error.operation(), errno) {
-        (Some(Operation::ExpectationCreate), libc::ENOENT) => "master conntrack not found",
-        (
-            Some(
-                Operation::ExpectationGet
-                | Operation::ExpectationDelete
-                | Operation::ExpectationDump,
-            ),
-            libc::ENOENT,
-        ) => return system(errno),
-        (_, libc::ENOENT) if is_read => "such conntrack doesn't exist",
-        (Some(Operation::Create), libc::EEXIST) => "Such conntrack exists, try -U to update",
-        (Some(Operation::ExpectationCreate), libc::EEXIST) => return system(errno),
+fn words(operation: Option<Operation>, errno: i32) -> Option<&'static str> {
+    use Operation::{Create, Delete, Dump, ExpectationCreate, Get};
+    Some(match (operation?, errno) {
         (_, libc::EPERM) => NOT_ROOT,
         (_, libc::EINVAL) => "invalid parameters",
-        _ => return system(errno),
-    };
-    own.to_owned()
+        (Dump, ENOTSUPP) => "function not implemented",
+        (Create, libc::EEXIST) => "Such conntrack exists, try -U to update",
+        (Create | Get | Delete, libc::ENOENT) => "such conntrack doesn't exist",
+        (Create | Get, libc::ENOMEM) => "not enough memory",
+        (Get, libc::EAFNOSUPPORT) => "protocol not supported",
+        (Create, libc::ETIME) => "conntrack has expired",
+        (ExpectationCreate, libc::ENOENT) => "master conntrack not found",
+        _ => return None,
+    })
 }
 
-/// The C library's words for an errno.
-fn system(errno: i32) -> String {
-    let text = std::io::Error::from_raw_os_error(errno).to_string();
-    match text.find(" (os error") {
-        Some(end) => text.get(..end).unwrap_or(&text).to_owned(),
+/// The C library's words for an error.
+pub(crate) fn system(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_owned(),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_to_read_is_told_in_the_words_of_its_errno() {
+        let message = "cannot read the table: Cannot allocate memory (os error 12)";
+        let fault = Fault::from(Failure::new("system", message, ""));
+        assert_eq!(
+            fault,
+            Fault::Failed("Operation failed: Cannot allocate memory".to_owned())
+        );
+    }
+
+    #[test]
+    fn an_errno_has_the_words_of_the_command_that_it_answers() {
+        let text = |operation, errno| match Fault::refused(Some(operation), errno) {
+            Fault::Failed(text) => text,
+            other => format!("{other:?}"),
+        };
+        for (operation, errno, words) in [
+            (Operation::Create, libc::ENOMEM, "not enough memory"),
+            (Operation::Get, libc::ENOMEM, "not enough memory"),
+            (Operation::Dump, libc::ENOMEM, "Cannot allocate memory"),
+            (Operation::Create, libc::ETIME, "conntrack has expired"),
+            (Operation::Update, libc::ETIME, "Timer expired"),
+            (
+                Operation::Create,
+                libc::ENOENT,
+                "such conntrack doesn't exist",
+            ),
+            (
+                Operation::Delete,
+                libc::ENOENT,
+                "such conntrack doesn't exist",
+            ),
+            (
+                Operation::ExpectationDelete,
+                libc::ENOENT,
+                "No such file or directory",
+            ),
+        ] {
+            assert_eq!(
+                text(operation, errno),
+                format!("Operation failed: {words}"),
+                "{operation}"
+            );
+        }
     }
 }

@@ -57,6 +57,24 @@ pub(crate) struct Pair {
     pub(crate) dst: Option<u16>,
 }
 
+impl Pair {
+    /// Those of the other direction, where nothing is translated.
+    pub(crate) const fn mirror(self) -> Self {
+        Self {
+            src: self.dst,
+            dst: self.src,
+        }
+    }
+
+    /// These, or what is missing of them from others.
+    pub(crate) fn or(self, others: Self) -> Self {
+        Self {
+            src: self.src.or(others.src),
+            dst: self.dst.or(others.dst),
+        }
+    }
+}
+
 /// Options by the order in which they are checked, as bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct L4Flags(u32);

@@ -3,6 +3,7 @@
 //! `getopt` reads the words as getopt_long(3) does, `parse` makes plain data of them, [`run()`]
 //! does it. Where this differs from the original on purpose, `docs/compat.md` says so.
 
+mod cause;
 mod exit;
 mod getopt;
 mod help;

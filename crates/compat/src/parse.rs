@@ -5,7 +5,7 @@ use ctnetlink::Family;
 use crate::exit::{Fault, warn};
 use crate::getopt::{Found, Getopt, Long};
 use crate::l4::{L4, L4Flags};
-use crate::labels;
+use crate::labels::{self, Wanted};
 use crate::options::{Flag, Flags, LONG, Table, Verb, What, short};
 use crate::template::{NatTo, Template};
 use crate::value::{self, EventMask, Output, decimal, strtoul};
@@ -33,7 +33,8 @@ pub(crate) fn parse(words: Vec<String>) -> Result<Line, Fault> {
     let mut chosen: Vec<L4> = Vec::new();
     while let Some(found) = options.next(short, &[LONG, &known]) {
         match found {
-            Found::Option(What::Verb(verb), _) => line.set_verb(verb, options.peek())?,
+            Found::Option(What::Verb(verb), None) => line.set_verb(verb, options.peek())?,
+            Found::Option(What::Verb(verb), Some(value)) => line.set_verb_beside(verb, &value)?,
             Found::Option(What::L4 { chosen: by, number }, value) => {
                 if let Some(l4) = chosen.get(usize::from(by)) {
                     l4.take(
@@ -65,6 +66,10 @@ pub(crate) fn parse(words: Vec<String>) -> Result<Line, Fault> {
         }
     }
     line.check()?;
+    // Where names of labels are asked for, they are shown.
+    line.output.labels |= line
+        .flags
+        .any(&[Flag::Label, Flag::LabelAdd, Flag::LabelDel]);
     Ok(line)
 }
 
@@ -106,6 +111,17 @@ impl Line {
         Ok(())
     }
 
+    /// A command with something in the same word, `-Lp udp`: the original takes notice neither of that
+    /// nor of the next word. What would delete everything then is refused.
+    fn set_verb_beside(&mut self, verb: Verb, value: &str) -> Result<(), Fault> {
+        match verb {
+            Verb::Delete | Verb::Flush => Err(Fault::usage(format!(
+                "`{value}' cannot stand in the same word as a command that deletes"
+            ))),
+            _ => self.set_verb(verb, None),
+        }
+    }
+
     fn take(&mut self, flag: Flag, value: Option<String>, next: Option<&str>) -> Result<(), Fault> {
         let text = value.as_deref().unwrap_or("");
         if flag == Flag::NatRange {
@@ -136,7 +152,7 @@ impl Line {
                 template.set_family(family)?;
             }
             Flag::Timeout => template.timeout = Some(decimal(text) as u32),
-            Flag::Status => template.status = Some(value::status(text)?),
+            Flag::Status => template.status.get_or_insert_default().take(text)?,
             Flag::Mark => template.mark = Some(value::mark(text)),
             Flag::Secmark => template.secmark = Some(decimal(text) as u32),
             Flag::Id => template.id = Some(decimal(text) as u32),
@@ -151,22 +167,8 @@ impl Line {
                     _ => self.template.any_nat = Some(to),
                 }
             }
-            Flag::Label => {
-                let labels = labels::names().labels(text)?.bits();
-                let before = template.labels.map_or(0, |labels| labels.bits());
-                template.labels = Some(ctnetlink::Labels::from_bits(before | labels));
-            }
-            Flag::LabelAdd => {
-                let labels = labels::names().labels(text)?.bits();
-                let before = template.labels_added.map_or(0, |labels| labels.bits());
-                template.labels_added = Some(ctnetlink::Labels::from_bits(before | labels));
-            }
-            Flag::LabelDel => {
-                // The file is asked for even where all are meant.
-                let names = labels::names();
-                let text = value.as_deref().or(next);
-                let labels = text.map(|text| names.labels(text)).transpose()?;
-                template.labels_removed = Some(labels);
+            Flag::Label | Flag::LabelAdd | Flag::LabelDel => {
+                self.take_labels(flag, value.as_deref(), next)?;
             }
             Flag::EventMask => value::event_mask(text, &mut self.events)?,
             Flag::Output => self.take_output(text)?,
@@ -185,11 +187,6 @@ impl Line {
                 "cannot specify `--src-nat' or `--dst-nat' with `--any-nat'",
             ));
         }
-        if flags.has(Flag::LabelAdd) && flags.has(Flag::LabelDel) {
-            return Err(Fault::Failed(
-                "cannot use --label-add and --label-del at the same time".to_owned(),
-            ));
-        }
         self.flags.check(self.verb, self.table)?;
         match self.template.l4 {
             Some(l4) => l4.check(self.l4_flags, self.verb, self.table),
@@ -202,10 +199,13 @@ impl Line {
         self.template.set_family(Family::of(address))?;
         let template = &mut self.template;
         let is_ipv4 = address.is_ipv4();
-        let mask = match length {
-            Some(length) => Some(value::mask(value::prefix(length, is_ipv4)?, is_ipv4)),
-            None => None,
-        };
+        // A prefix of all bits is one address, without a mask.
+        let whole = if is_ipv4 { 32 } else { 128 };
+        let mask = length
+            .map(|length| value::prefix(length, is_ipv4))
+            .transpose()?
+            .filter(|length| *length != whole)
+            .map(|length| value::mask(length, is_ipv4));
         let is_src = matches!(flag, Flag::OrigSrc | Flag::TupleSrc);
         let slot = match flag {
             Flag::OrigSrc => &mut template.orig.src,
@@ -253,6 +253,35 @@ impl Line {
             return Err(no_network(flag));
         }
         Ok(Some((address, port)))
+    }
+
+    fn take_labels(
+        &mut self,
+        flag: Flag,
+        value: Option<&str>,
+        next: Option<&str>,
+    ) -> Result<(), Fault> {
+        // Before the names are looked at.
+        self.flags.set(flag);
+        if self.flags.has(Flag::LabelAdd) && self.flags.has(Flag::LabelDel) {
+            return Err(Fault::Failed(
+                "cannot use --label-add and --label-del at the same time".to_owned(),
+            ));
+        }
+        // The file is asked for even where all are meant.
+        let names = labels::names();
+        let text = match flag {
+            Flag::LabelDel => value.or(next),
+            _ => value,
+        };
+        let labels = text.map_or(Ok(Wanted::ALL), |text| names.labels(text))?;
+        let slot = match flag {
+            Flag::Label => &mut self.template.labels,
+            Flag::LabelAdd => &mut self.template.labels_added,
+            _ => &mut self.template.labels_removed,
+        };
+        *slot = Some(slot.unwrap_or_default().and(labels));
+        Ok(())
     }
 
     fn take_output(&mut self, text: &str) -> Result<(), Fault> {

@@ -18,7 +18,7 @@ impl Template {
             && self.is_of_labels(entry)
             && self.is_translated_so(entry)
             && self.is_of_zone(entry)
-            && (verb == Verb::Update || self.is_in_state(entry))
+            && (verb == Verb::Update || self.is_in_state(entry, verb))
     }
 
     fn is_of_tuples(&self, entry: &Entry) -> bool {
@@ -49,10 +49,8 @@ impl Template {
     }
 
     fn is_of_labels(&self, entry: &Entry) -> bool {
-        self.labels.is_none_or(|wanted| {
-            let found = entry.labels.unwrap_or_default().bits();
-            found & wanted.bits() == wanted.bits()
-        })
+        self.labels
+            .is_none_or(|wanted| wanted.are_in(entry.labels.unwrap_or_default()))
     }
 
     fn is_of_zone(&self, entry: &Entry) -> bool {
@@ -72,21 +70,25 @@ impl Template {
                 .is_none_or(|id| id == zone(ZoneDirection::Reply))
     }
 
-    fn is_in_state(&self, entry: &Entry) -> bool {
+    fn is_in_state(&self, entry: &Entry, verb: Verb) -> bool {
         let state = || match entry.protoinfo {
             Some(ProtoInfo::Tcp(tcp)) => tcp.state.map(|state| state.0),
             Some(ProtoInfo::Sctp(sctp)) => sctp.state.map(|state| state.0),
             Some(ProtoInfo::Dccp(dccp)) => dccp.state.map(|state| state.0),
             None => None,
         };
+        // The last event of an entry tells no mark, which is not the same as the mark 0.
+        let found = entry.mark.or((verb != Verb::Event).then_some(0));
         // Of the wanted mark all bits count: one outside of the mask is in no entry.
         self.mark
-            .is_none_or(|mark| entry.mark.unwrap_or(0) & mark.mask == mark.value)
+            .is_none_or(|mark| found.is_some_and(|found| found & mark.mask == mark.value))
             // Kernels of today tell a security context instead.
             && self
                 .secmark
                 .is_none_or(|secmark| entry.secmark.is_none_or(|found| found == secmark))
-            && self.status.is_none_or(|status| entry.has_status(status))
+            && self
+                .status
+                .is_none_or(|bits| bits.matches(entry.status.unwrap_or_default()))
             && self
                 .values
                 .state
@@ -151,9 +153,12 @@ impl Template {
             {
                 and(format!("mark & {:#x} == {:#x}", mark.mask, mark.value));
             }
-            if let Some(status) = self.status.filter(|status| !status.is_empty()) {
-                let bits = status.bits();
-                and(format!("status & {bits:#x} == {bits:#x}"));
+            if let Some(bits) = self.status.filter(|bits| !bits.all().is_empty()) {
+                and(format!(
+                    "status & {:#x} == {:#x}",
+                    bits.all().bits(),
+                    bits.set.bits()
+                ));
             }
         }
         if let Some(zone) = self.zone.filter(|zone| *zone != 0) {

@@ -10,7 +10,8 @@ use engine::render::conntrack::{Options, push_l4, write_entry};
 use engine::render::{push_address_ntop, push_number};
 use engine::saved::line::{self, Verb as Saved};
 
-use crate::exit::Fault;
+use crate::cause::Causes;
+use crate::exit::{Fault, system};
 use crate::labels::{self, Names};
 use crate::value::Output;
 use crate::xml::{self, Event, Shown};
@@ -29,6 +30,7 @@ pub(crate) struct Printer {
     root: Option<&'static str>,
     is_open: bool,
     now: i64,
+    causes: Causes,
 }
 
 impl Printer {
@@ -46,7 +48,14 @@ impl Printer {
             root: root.filter(|_| output.xml),
             is_open: false,
             now: seconds(),
+            causes: Causes::new(true),
         })
+    }
+
+    /// The same for events of another network namespace than this process's.
+    pub(crate) fn elsewhere(mut self) -> Self {
+        self.causes = Causes::new(false);
+        self
     }
 
     /// One entry.
@@ -55,6 +64,12 @@ impl Printer {
         self.push_entry(entry, None);
         self.out.buffer.push(b'\n');
         self.out.spill()
+    }
+
+    /// One entry of those that are changed: what cannot be printed does not keep the rest from being done,
+    /// and is told by [`finish`](Self::finish).
+    pub(crate) fn entry_or_later(&mut self, entry: &Entry) {
+        let _ = self.entry(entry);
     }
 
     /// One event; `cause` is the netlink port of the program that made it happen, 0 if a packet did.
@@ -71,7 +86,7 @@ impl Printer {
         }
         self.push_entry(entry, Some(event));
         if cause != 0 && !self.output.xml {
-            push_cause(&mut self.out.buffer, cause);
+            self.causes.push(&mut self.out.buffer, cause);
         }
         self.out.buffer.push(b'\n');
         self.out.spill()
@@ -94,8 +109,9 @@ impl Printer {
         self.out.spill()
     }
 
-    /// Puts what is printed before everything that is printed later elsewhere.
+    /// Puts out what is printed, at the end of some events that came together.
     pub(crate) fn flush(&mut self) -> Result<(), Fault> {
+        self.causes.forget();
         self.out.flush()
     }
 
@@ -169,19 +185,6 @@ fn push_labels(out: &mut Vec<u8>, names: &Names, labels: ctnetlink::Labels) {
     out.pop();
 }
 
-/// The program behind a netlink port: the kernel gives a program's first socket its number.
-fn push_cause(out: &mut Vec<u8>, port: u32) {
-    let _ = write!(out, " [USERSPACE] portid={port}");
-    let Ok(name) = std::fs::read(format!("/proc/{port}/comm")) else {
-        return;
-    };
-    let _ = write!(
-        out,
-        " progname={}",
-        String::from_utf8_lossy(&name).trim_end()
-    );
-}
-
 fn push_expectation(out: &mut Vec<u8>, expectation: &Expectation) {
     let Expectation {
         tuple,
@@ -240,6 +243,8 @@ fn seconds() -> i64 {
 pub(crate) struct Out {
     file: File,
     pub(crate) buffer: Vec<u8>,
+    /// Why nothing is written any more.
+    fault: Option<Fault>,
 }
 
 impl Out {
@@ -252,6 +257,7 @@ impl Out {
         Ok(Self {
             file,
             buffer: Vec::with_capacity(BUFFER + 4096),
+            fault: None,
         })
     }
 
@@ -264,11 +270,15 @@ impl Out {
         }
     }
 
-    /// Writes everything.
+    /// Writes everything. What has failed once is not tried again, and fails.
     pub(crate) fn flush(&mut self) -> Result<(), Fault> {
-        let result = self.file.write_all(&self.buffer);
+        if self.fault.is_none()
+            && let Err(error) = self.file.write_all(&self.buffer)
+        {
+            self.fault = Some(fault(&error));
+        }
         self.buffer.clear();
-        result.map_err(|error| fault(&error))
+        self.fault.clone().map_or(Ok(()), Err)
     }
 }
 
@@ -276,6 +286,9 @@ fn fault(error: &io::Error) -> Fault {
     if error.kind() == io::ErrorKind::BrokenPipe {
         Fault::Closed
     } else {
-        Fault::Failed(format!("cannot write to standard output: {error}"))
+        Fault::Failed(format!(
+            "cannot write to standard output: {}",
+            system(error)
+        ))
     }
 }

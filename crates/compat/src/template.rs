@@ -2,10 +2,12 @@
 
 use std::net::IpAddr;
 
-use ctnetlink::{Family, Labels, Masked, Status};
+use ctnetlink::{Family, Masked};
 
 use crate::exit::Fault;
 use crate::l4::{L4, Values};
+use crate::labels::Wanted;
+use crate::value::Bits;
 
 /// A description of connections or of one connection.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,7 +31,7 @@ pub(crate) struct Template {
     /// Mark and which of its bits.
     pub(crate) mark: Option<Masked>,
     pub(crate) secmark: Option<u32>,
-    pub(crate) status: Option<Status>,
+    pub(crate) status: Option<Bits>,
     pub(crate) id: Option<u32>,
     pub(crate) zone: Option<u16>,
     pub(crate) orig_zone: Option<u16>,
@@ -41,11 +43,11 @@ pub(crate) struct Template {
     /// What either is translated to.
     pub(crate) any_nat: Option<Option<NatTo>>,
     /// Labels that are wanted.
-    pub(crate) labels: Option<Labels>,
+    pub(crate) labels: Option<Wanted>,
     /// Labels to be set.
-    pub(crate) labels_added: Option<Labels>,
-    /// Labels to be taken away; `Some(None)` is all.
-    pub(crate) labels_removed: Option<Option<Labels>>,
+    pub(crate) labels_added: Option<Wanted>,
+    /// Labels to be taken away.
+    pub(crate) labels_removed: Option<Wanted>,
 }
 
 /// Source and destination.
@@ -58,6 +60,22 @@ pub(crate) struct Addresses {
 impl Addresses {
     pub(crate) const fn is_none(self) -> bool {
         self.src.is_none() && self.dst.is_none()
+    }
+
+    /// Those of the other direction, where nothing is translated.
+    pub(crate) const fn mirror(self) -> Self {
+        Self {
+            src: self.dst,
+            dst: self.src,
+        }
+    }
+
+    /// These, or what is missing of them from others.
+    pub(crate) fn or(self, others: Self) -> Self {
+        Self {
+            src: self.src.or(others.src),
+            dst: self.dst.or(others.dst),
+        }
     }
 }
 

@@ -9,9 +9,12 @@ use ctnetlink::{Masked, Protocol, Status};
 
 use crate::exit::{Fault, warn};
 
+/// `isspace(3)`.
+const SPACE: [char; 6] = [' ', '\t', '\n', '\u{b}', '\u{c}', '\r'];
+
 /// `atol(3)`.
 pub(crate) fn decimal(text: &str) -> i64 {
-    let text = text.trim_start_matches([' ', '\t', '\n', '\u{b}', '\u{c}', '\r']);
+    let text = text.trim_start_matches(SPACE);
     let (is_negative, digits) = match text.as_bytes().first() {
         Some(b'-') => (true, text.get(1..).unwrap_or("")),
         Some(b'+') => (false, text.get(1..).unwrap_or("")),
@@ -33,7 +36,7 @@ pub(crate) fn strtoul(text: &str) -> u64 {
 
 /// `strtoul(3)` with base 0, and what follows the number.
 pub(crate) fn strtoul_end(text: &str) -> (u64, &str) {
-    let trimmed = text.trim_start_matches([' ', '\t', '\n', '\u{b}', '\u{c}', '\r']);
+    let trimmed = text.trim_start_matches(SPACE);
     let (is_negative, rest) = match trimmed.as_bytes().first() {
         Some(b'-') => (true, trimmed.get(1..).unwrap_or("")),
         Some(b'+') => (false, trimmed.get(1..).unwrap_or("")),
@@ -125,18 +128,15 @@ pub(crate) fn network(text: &str) -> Result<(IpAddr, Option<&str>), Fault> {
     }
 }
 
-/// The length of a network's prefix.
+/// The length of a network's prefix, as `strtol(3)` puts it into an `int`.
 pub(crate) fn prefix(length: &str, is_ipv4: bool) -> Result<u8, Fault> {
     let most = if is_ipv4 { 32 } else { 128 };
-    let digits = length.trim_start();
-    let digits = digits.strip_prefix('+').unwrap_or(digits);
-    let length = if length.is_empty() {
-        0
-    } else {
-        digits.parse::<u64>().unwrap_or(u64::MAX)
-    };
-    match u8::try_from(length) {
-        Ok(length) if length <= most => Ok(length),
+    let digits = length.trim_start_matches(SPACE);
+    let digits = digits.strip_prefix(['+', '-']).unwrap_or(digits);
+    let is_number =
+        length.is_empty() || !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    match u8::try_from(decimal(length) as i32) {
+        Ok(length) if is_number && length <= most => Ok(length),
         _ => Err(Fault::usage("Invalid netmask")),
     }
 }
@@ -240,20 +240,53 @@ pub(crate) fn protocol(text: &str) -> Option<Protocol> {
         .flatten()
 }
 
-/// Status bits by name.
-pub(crate) fn status(text: &str) -> Result<Status, Fault> {
-    const BITS: [(&str, Status); 7] = [
-        ("ASSURED", Status::ASSURED),
-        ("SEEN_REPLY", Status::SEEN_REPLY),
-        ("UNSET", Status::empty()),
-        ("FIXED_TIMEOUT", Status::FIXED_TIMEOUT),
-        ("EXPECTED", Status::EXPECTED),
-        ("OFFLOAD", Status::OFFLOAD),
-        ("HW_OFFLOAD", Status::HW_OFFLOAD),
-    ];
-    let mut status = Status::empty();
-    words(text, &BITS, |bit| status |= bit)?;
-    Ok(status)
+/// What `-u` says of the status, once or several times.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bits {
+    /// Bits that are to be there.
+    pub(crate) set: Status,
+    /// Bits that are not to be there.
+    pub(crate) clear: Status,
+}
+
+impl Bits {
+    /// The bits of which anything is said.
+    pub(crate) const fn all(self) -> Status {
+        self.set.union(self.clear)
+    }
+
+    /// Whether a status is so.
+    pub(crate) const fn matches(self, status: Status) -> bool {
+        status.contains(self.set) && !status.intersects(self.clear)
+    }
+
+    /// Takes the words of one `-u` as well: names of bits, a `!` before one that is not to be there.
+    pub(crate) fn take(&mut self, text: &str) -> Result<(), Fault> {
+        const NAMES: [(&str, Status); 7] = [
+            ("ASSURED", Status::ASSURED),
+            ("SEEN_REPLY", Status::SEEN_REPLY),
+            ("UNSET", Status::empty()),
+            ("FIXED_TIMEOUT", Status::FIXED_TIMEOUT),
+            ("EXPECTED", Status::EXPECTED),
+            ("OFFLOAD", Status::OFFLOAD),
+            ("HW_OFFLOAD", Status::HW_OFFLOAD),
+        ];
+        for (word, rest) in list(text) {
+            // Unlike the others: in this case only, and whatever follows it.
+            if word.starts_with("UNREPLIED") {
+                self.clear |= Status::SEEN_REPLY;
+                continue;
+            }
+            let (word, rest, bits) = match (word.strip_prefix('!'), rest.strip_prefix('!')) {
+                (Some(word), Some(rest)) => (word, rest, &mut self.clear),
+                _ => (word, rest, &mut self.set),
+            };
+            if let Some(bit) = meaning(word, rest, &NAMES)? {
+                *bits |= bit;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What to show beside the usual, and in which form.
@@ -308,33 +341,39 @@ pub(crate) fn event_mask(text: &str, mask: &mut EventMask) -> Result<(), Fault> 
     })
 }
 
+/// The words of a list, each with the list from there on.
+fn list(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    std::iter::successors(Some(text), |rest| Some(rest.split_once(',')?.1))
+        .map(|rest| (rest.split_once(',').map_or(rest, |(word, _)| word), rest))
+}
+
 /// A list of words, each whole or its beginning, in either case.
 fn words<T: Copy>(text: &str, known: &[(&str, T)], mut each: impl FnMut(T)) -> Result<(), Fault> {
-    let mut rest = text;
-    loop {
-        let (word, behind) = match rest.split_once(',') {
-            Some((word, behind)) => (word, Some(behind)),
-            None => (rest, None),
-        };
-        let is_word = |whole: &str| {
-            whole
-                .get(..word.len())
-                .is_some_and(|begin| !word.is_empty() && begin.eq_ignore_ascii_case(word))
-        };
-        // The original looks for these two in every list.
-        if is_word("SRC_NAT") {
-            warn("WARNING: ignoring SRC_NAT, use --src-nat instead");
-        } else if is_word("DST_NAT") {
-            warn("WARNING: ignoring DST_NAT, use --dst-nat instead");
-        } else {
-            let found = known.iter().find(|(whole, _)| is_word(whole));
-            let (_, meaning) =
-                found.ok_or_else(|| Fault::usage(format!("Bad parameter `{rest}'")))?;
-            each(*meaning);
+    for (word, rest) in list(text) {
+        if let Some(meaning) = meaning(word, rest, known)? {
+            each(meaning);
         }
-        match behind {
-            Some(behind) => rest = behind,
-            None => return Ok(()),
+    }
+    Ok(())
+}
+
+/// What a word means; `None` if it is one of those that are only warned of. `rest` is what a refusal
+/// quotes.
+fn meaning<T: Copy>(word: &str, rest: &str, known: &[(&str, T)]) -> Result<Option<T>, Fault> {
+    let is_word = |whole: &str| {
+        whole
+            .get(..word.len())
+            .is_some_and(|begin| !word.is_empty() && begin.eq_ignore_ascii_case(word))
+    };
+    // The original looks for these two in every list.
+    for (nat, option) in [("SRC_NAT", "--src-nat"), ("DST_NAT", "--dst-nat")] {
+        if is_word(nat) {
+            warn(&format!("WARNING: ignoring {nat}, use {option} instead"));
+            return Ok(None);
         }
+    }
+    match known.iter().find(|(whole, _)| is_word(whole)) {
+        Some((_, meaning)) => Ok(Some(*meaning)),
+        None => Err(Fault::usage(format!("Bad parameter `{rest}'"))),
     }
 }

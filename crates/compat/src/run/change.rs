@@ -3,11 +3,11 @@
 use std::ops::ControlFlow;
 
 use ctnetlink::{
-    Change, Entry, ErrorKind, Filter, Labels, Masked, ProtoInfo, Status, Table as Dumped, Update,
-    ZoneDirection,
+    Change, Client, Entry, ErrorKind, Filter, Labels, Masked, ProtoInfo, Status, Table as Dumped,
+    Update, ZoneDirection,
 };
 use engine::saved::line::Verb as Saved;
-use engine::{Failure, Source};
+use query::Query;
 
 use super::{Session, check_masks, create};
 use crate::exit::{Fault, say};
@@ -35,39 +35,31 @@ pub(super) const CONDITIONS: [Flag; 12] = [
     Flag::ReplyZone,
 ];
 
-/// Deletes what matches, prints it, and gives how many. An entry that is not the same any more when
-/// its turn comes is left.
-pub(super) fn delete(session: &mut Session, line: &Line) -> Result<u64, Fault> {
+/// What came of changing entries: how many were, and whether they could be printed.
+pub(super) struct Done {
+    pub(super) count: u64,
+    pub(super) printed: Result<(), Fault>,
+}
+
+/// Deletes what matches and prints it. An entry that is not the same any more when its turn comes is
+/// left.
+pub(super) fn delete(session: &mut Session, line: &Line) -> Result<Done, Fault> {
     check_masks(line)?;
     let template = &line.template;
     // A time to live is one more condition, but only beside another one.
     let timeout = template.timeout.filter(|_| line.flags.any(&CONDITIONS));
     let query = template.query(Verb::Delete);
-    let source = session.source()?;
-    let mut printer = Printer::new(without_dates(line.output), Saved::Delete, None)?;
-    let mut deleted = 0;
-    let mut fault = None;
-    let mut entries: Vec<Entry> = Vec::new();
-    source.stream(Dumped::Conntrack, &query, |entry| {
-        if template.matches(entry, Verb::Delete)
+    // The original shows no labels here.
+    let output = Output {
+        labels: false,
+        ..without_dates(line.output)
+    };
+    let printer = Printer::new(output, Saved::Delete, None)?;
+    let is_meant = |entry: &Entry| {
+        template.matches(entry, Verb::Delete)
             && timeout.is_none_or(|timeout| entry.timeout == Some(timeout))
-        {
-            entries.push(entry.clone());
-            if entries.len() == AT_ONCE
-                && let Err(error) = delete_all(source, &mut entries, &mut printer, &mut deleted)
-            {
-                fault = Some(error);
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    })?;
-    if let Some(fault) = fault {
-        return Err(fault);
-    }
-    delete_all(source, &mut entries, &mut printer, &mut deleted)?;
-    printer.finish()?;
-    Ok(deleted)
+    };
+    in_batches(session, &query, printer, is_meant, delete_all)
 }
 
 /// Begin and end are shown of what is listed, not of what is changed.
@@ -76,81 +68,111 @@ const fn without_dates(mut output: Output) -> Output {
     output
 }
 
-fn delete_all(
-    source: &Source,
-    entries: &mut Vec<Entry>,
-    printer: &mut Printer,
-    deleted: &mut u64,
-) -> Result<(), Fault> {
+/// Reads the table, gives what is meant of it to `each` some thousand entries at a time, and adds up what
+/// that has done.
+fn in_batches(
+    session: &mut Session,
+    query: &Query,
+    mut printer: Printer,
+    is_meant: impl Fn(&Entry) -> bool,
+    each: impl Fn(&Client, &[Entry], &mut Printer) -> Result<u64, Fault>,
+) -> Result<Done, Fault> {
+    let source = session.source()?;
+    let client = source.client()?;
+    let (mut count, mut fault) = (0, None);
+    let mut entries: Vec<Entry> = Vec::new();
+    let read = source.stream(Dumped::Conntrack, query, |entry| {
+        if is_meant(entry) {
+            entries.push(entry.clone());
+        }
+        if entries.len() < AT_ONCE {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let done = each(client, &entries, &mut printer);
+        entries.clear();
+        Ok(match done {
+            Ok(more) => {
+                count += more;
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                fault = Some(error);
+                ControlFlow::Break(())
+            }
+        })
+    });
+    let done = match (fault, read) {
+        (Some(fault), _) => Err(fault),
+        (None, Err(failure)) => Err(failure.into()),
+        (None, Ok(_)) => each(client, &entries, &mut printer),
+    };
+    let printed = printer.finish();
+    count += done?;
+    Ok(Done { count, printed })
+}
+
+fn delete_all(client: &Client, entries: &[Entry], printer: &mut Printer) -> Result<u64, Fault> {
     let changes: Vec<Change> = entries
         .iter()
         .map(|entry| Change::Delete(entry.key()))
         .collect();
     let mut results = Vec::with_capacity(changes.len());
-    source
-        .client()?
-        .apply(changes, |_, result| results.push(result))?;
+    client.apply(changes, |_, result| results.push(result))?;
+    let mut deleted = 0;
     for (entry, result) in entries.iter().zip(results) {
         match result {
             Ok(()) => {
-                *deleted += 1;
-                printer.entry(entry)?;
+                deleted += 1;
+                printer.entry_or_later(entry);
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => {
-                printer.flush()?;
-                return Err(error.into());
-            }
+            Err(error) => return Err(error.into()),
         }
     }
-    entries.clear();
-    Ok(())
+    Ok(deleted)
 }
 
-/// Changes what matches, prints what came of it, and gives how many.
+/// Changes what matches and prints what came of it.
 ///
 /// The original names an entry without its zone. So do scripts, and entries in zones stay as they are.
-pub(super) fn update(session: &mut Session, line: &Line) -> Result<u64, Fault> {
+pub(super) fn update(session: &mut Session, line: &Line) -> Result<Done, Fault> {
     check_masks(line)?;
     let template = &line.template;
     let query = template.query(Verb::Update);
-    let source = session.source()?;
-    let mut entries = Vec::new();
-    source.stream(Dumped::Conntrack, &query, |entry| {
-        if template.matches(entry, Verb::Update) && is_in_no_zone(entry) {
-            entries.push(entry.clone());
-        }
-        Ok::<_, Failure>(ControlFlow::Continue(()))
-    })?;
-    let client = source.client()?;
-    let mut printer = Printer::new(without_dates(line.output), Saved::Add, None)?;
+    let printer = Printer::new(without_dates(line.output), Saved::Add, None)?;
+    let is_meant = |entry: &Entry| template.matches(entry, Verb::Update) && is_in_no_zone(entry);
+    in_batches(
+        session,
+        &query,
+        printer,
+        is_meant,
+        |client, entries, printer| update_all(line, client, entries, printer),
+    )
+}
+
+fn update_all(
+    line: &Line,
+    client: &Client,
+    entries: &[Entry],
+    printer: &mut Printer,
+) -> Result<u64, Fault> {
     let mut updated = 0;
-    for entry in &entries {
-        let Some(update) = update_of(line, entry) else {
+    for entry in entries {
+        let Some(update) = update_of(line, entry)? else {
             continue;
         };
-        if template.source_nat.flatten().is_some() || template.destination_nat.flatten().is_some() {
-            // The kernel translates new connections only.
-            return Err(Fault::Failed(
-                "Operation failed: Operation not supported".to_owned(),
-            ));
-        }
         let done = client
             .update(entry.key(), update)
             .and_then(|()| client.get(&entry.key()));
         match done {
             Ok(entry) => {
                 updated += 1;
-                printer.entry(&entry)?;
+                printer.entry_or_later(&entry);
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => {
-                printer.flush()?;
-                return Err(error.into());
-            }
+            Err(error) => return Err(error.into()),
         }
     }
-    printer.finish()?;
     Ok(updated)
 }
 
@@ -159,28 +181,36 @@ fn is_in_no_zone(entry: &Entry) -> bool {
 }
 
 /// What is to change in an entry; `None` if it is so already.
-fn update_of(line: &Line, entry: &Entry) -> Option<Update> {
+fn update_of(line: &Line, entry: &Entry) -> Result<Option<Update>, Fault> {
     let template = &line.template;
     let found = entry.mark.unwrap_or(0);
     // The bits of the mask go, and the mark is put over what stays.
     let mark = template.mark.map(|mark| (found & !mark.mask) ^ mark.value);
     let before = entry.status.unwrap_or_default();
-    let status = template.status.map(|status| before | status);
+    // The kernel takes no bit away, and what is not to be there is not asked of it.
+    let status = template.status.map(|bits| before | bits.set);
     let protoinfo = create::changed_protoinfo(template, entry);
-    let labels = labels_of(line, entry);
+    let labels = labels_of(line, entry)?;
     let is_changed = template.timeout.is_some()
         || mark.is_some_and(|mark| mark != found)
         || status.is_some_and(|status| status != before)
         || protoinfo.is_some_and(|wanted| is_other(wanted, entry.protoinfo))
         || labels.is_some();
-    is_changed.then(|| Update {
+    if !is_changed {
+        return Ok(None);
+    }
+    if template.source_nat.flatten().is_some() || template.destination_nat.flatten().is_some() {
+        // The kernel translates new connections only.
+        return Err(Fault::plain(libc::EOPNOTSUPP));
+    }
+    Ok(Some(Update {
         timeout: template.timeout,
         mark: mark.map(Masked::exactly),
         status: status.map(|status| status | Status::CONFIRMED),
         labels,
         protoinfo,
         ..Update::default()
-    })
+    }))
 }
 
 fn is_other(wanted: ProtoInfo, found: Option<ProtoInfo>) -> bool {
@@ -195,16 +225,14 @@ fn is_other(wanted: ProtoInfo, found: Option<ProtoInfo>) -> bool {
 }
 
 /// Labels and which of them are meant.
-fn labels_of(line: &Line, entry: &Entry) -> Option<(Labels, Labels)> {
-    let before = entry.labels.unwrap_or_default().bits();
+fn labels_of(line: &Line, entry: &Entry) -> Result<Option<(Labels, Labels)>, Fault> {
+    let before = entry.labels.unwrap_or_default();
     if let Some(added) = line.template.labels_added {
-        let added = added.bits();
-        return (before & added != added)
-            .then(|| (Labels::from_bits(added), Labels::from_bits(added)));
+        let labels = added.whole().ok_or_else(|| Fault::plain(libc::ERANGE))?;
+        return Ok((!added.are_in(before)).then_some((labels, labels)));
     }
-    let removed = line.template.labels_removed?;
-    let removed = removed.map_or(u128::MAX, Labels::bits);
-    (before & removed != 0).then(|| (Labels::NONE, Labels::from_bits(removed)))
+    let removed = line.template.labels_removed.unwrap_or_default().possible();
+    Ok((before.bits() & removed.bits() != 0).then_some((Labels::NONE, removed)))
 }
 
 /// Empties the table, or what it has of one family.

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use ctnetlink::{
-    Change, DccpInfo, DccpState, Entry, Error, Family, L4 as Fields, NatRange, NewEntry, ProtoInfo,
-    Protocol, SctpInfo, SctpState, Status, TcpFlags, TcpInfo, TcpState, Tuple, Zone, ZoneDirection,
+    Change, DccpInfo, DccpState, Entry, Error, Family, L4 as Fields, Labels, NatRange, NewEntry,
+    Operation, ProtoInfo, Protocol, SctpInfo, SctpState, Status, TcpFlags, TcpInfo, TcpState,
+    Tuple, Zone, ZoneDirection,
 };
 
 use super::Session;
@@ -20,13 +21,14 @@ pub(super) fn create(session: &mut Session, line: &Line) -> Result<(), Fault> {
     let mut outcome = Ok(());
     session
         .client()?
-        .apply([change], |_, result| outcome = result)?;
-    outcome.map_err(|error| fault(line.verb, &error))
+        .apply([change], |_, result| outcome = result)
+        .and(outcome)
+        .map_err(|error| fault(line.verb, &error))
 }
 
 /// What a line asks of the kernel.
 pub(super) fn change(line: &Line) -> Result<Change, Fault> {
-    let new = new_entry(&line.template).map_err(|fault| plain(line.verb, fault))?;
+    let new = new_entry(&line.template).map_err(|errno| refused(line.verb, errno))?;
     let new = Box::new(new);
     Ok(if line.verb == Verb::Add {
         Change::Put(new)
@@ -35,57 +37,44 @@ pub(super) fn change(line: &Line) -> Result<Change, Fault> {
     })
 }
 
-/// What the kernel says to half a tuple.
-pub(super) fn invalid() -> Fault {
-    Fault::Failed(INVALID.to_owned())
-}
-
-const INVALID: &str = "Operation failed: invalid parameters";
-const EXISTS: &str = "Operation failed: Such conntrack exists, try -U to update";
-
-/// What a request came to. The original has no words of its own for `-A`.
+/// What a request came to.
 pub(super) fn fault(verb: Verb, error: &Error) -> Fault {
-    plain(verb, Fault::of(error))
-}
-
-fn plain(verb: Verb, fault: Fault) -> Fault {
-    match fault {
-        Fault::Failed(text) if verb == Verb::Add && text == INVALID => {
-            Fault::Failed("Operation failed: Invalid argument".to_owned())
-        }
-        // One of its tuples is that of another connection.
-        Fault::Failed(text) if verb == Verb::Add && text == EXISTS => {
-            Fault::Failed("Operation failed: File exists".to_owned())
-        }
-        fault => fault,
+    match error.errno() {
+        Some(errno) => refused(verb, errno),
+        None => Fault::of(error),
     }
 }
 
-fn new_entry(template: &Template) -> Result<NewEntry, Fault> {
+fn refused(verb: Verb, errno: i32) -> Fault {
+    match errno {
+        // The original has no words of its own for these of `-A`.
+        libc::EINVAL | libc::EEXIST if verb == Verb::Add => Fault::plain(errno),
+        _ => Fault::refused(Some(Operation::Create), errno),
+    }
+}
+
+/// What the kernel says to half a tuple.
+pub(super) fn invalid() -> Fault {
+    Fault::refused(Some(Operation::Create), libc::EINVAL)
+}
+
+/// What the kernel would say to a template.
+type Errno = i32;
+
+fn new_entry(template: &Template) -> Result<NewEntry, Errno> {
     let (orig, reply) = tuples(template)?;
     let protocol = orig.protocol;
     let is_v6 = orig.family() == Family::Ipv6;
     let is_bare = template.l4.is_some_and(|l4| l4.is_plain()) && orig.l4 != Fields::None;
     if is_bare || protocol == Protocol::ICMP && is_v6 || protocol == Protocol::ICMPV6 && !is_v6 {
-        return Err(invalid());
+        return Err(libc::EINVAL);
     }
     let mut new = NewEntry::new(orig, template.timeout.unwrap_or(0));
     new.reply = reply;
     new.zone = zone(template)?;
-    // CONFIRMED says that a status was given, even if no bit was.
-    new.status = template
-        .status
-        .map_or(Status::empty(), |status| status | Status::CONFIRMED);
-    if template
-        .status
-        .is_some_and(|status| status.contains(Status::EXPECTED))
-    {
-        return Err(Fault::Failed(
-            "Operation failed: Device or resource busy".to_owned(),
-        ));
-    }
+    new.status = status(template)?;
     new.mark = template.mark.map(|mark| mark.value);
-    new.labels = template.labels_added;
+    new.labels = labels(template)?;
     new.protoinfo = protoinfo(template, protocol);
     // The original sends ports to translate to for these two only.
     let has_ports = matches!(protocol, Protocol::TCP | Protocol::UDP);
@@ -94,62 +83,79 @@ fn new_entry(template: &Template) -> Result<NewEntry, Fault> {
     Ok(new)
 }
 
-/// Both tuples: one that is not said at all is the other's mirror image.
-fn tuples(template: &Template) -> Result<(Tuple, Tuple), Fault> {
-    if template.reply.is_none() {
-        let orig = orig(template)?;
+/// The status. CONFIRMED says that one was given, even if no bit was.
+fn status(template: &Template) -> Result<Status, Errno> {
+    match template.status {
+        Some(bits) if bits.set.contains(Status::EXPECTED) => Err(libc::EBUSY),
+        Some(bits) => Ok(bits.set | Status::CONFIRMED),
+        None => Ok(Status::empty()),
+    }
+}
+
+/// The labels: nothing less than all that are asked for.
+fn labels(template: &Template) -> Result<Option<Labels>, Errno> {
+    match template.labels_added {
+        Some(added) => added.whole().map(Some).ok_or(libc::ERANGE),
+        None => Ok(None),
+    }
+}
+
+/// Both tuples: what is not said of one is the other's mirror image.
+fn tuples(template: &Template) -> Result<(Tuple, Tuple), Errno> {
+    let (orig, reply) = (template.orig, template.reply);
+    if !orig.is_none() && !reply.is_none() {
+        return both(template);
+    }
+    let (of_orig, of_reply) = (template.values.orig, template.values.reply);
+    if reply.is_none() {
+        let orig = tuple(template, orig, of_orig)?;
         return Ok((orig, orig.mirror()));
     }
-    let is_whole = |addresses: Addresses| addresses.src.is_some() && addresses.dst.is_some();
-    if !is_whole(template.orig) && is_whole(template.reply) {
-        let values = &template.values;
-        let ports = if values.reply == Pair::default() {
-            Pair {
-                src: values.orig.dst,
-                dst: values.orig.src,
-            }
-        } else {
-            values.reply
-        };
-        let reply = tuple(template, template.reply, ports)?;
-        let orig = reply.mirror();
-        // ICMP's fields are those of the original direction, wherever the addresses stand.
-        if let Fields::Icmp { .. } = reply.l4 {
-            let orig = Tuple {
-                l4: reply.l4,
-                ..orig
-            };
-            return Ok((orig, orig.mirror()));
-        }
-        return Ok((orig, reply));
-    }
-    let orig = orig(template)?;
-    let pair = template.values.reply;
-    let needs_ports = orig.protocol.has_ports() || orig.protocol == Protocol::GRE;
-    if needs_ports && (pair.src.is_none() || pair.dst.is_none()) {
-        return Err(invalid());
-    }
-    // Half of it is said: the rest is as without translation.
-    let mirror = orig.mirror();
-    let addresses = Addresses {
-        src: template.reply.src.or(Some(mirror.src)),
-        dst: template.reply.dst.or(Some(mirror.dst)),
+    let ports = if of_reply == Pair::default() {
+        of_orig.mirror()
+    } else {
+        of_reply
     };
-    let mut reply = tuple(template, addresses, pair)?;
+    let reply = tuple(template, reply, ports)?;
+    let mut orig = reply.mirror();
+    // ICMP's fields are those of the original direction, wherever the addresses stand.
+    if let Fields::Icmp { .. } = reply.l4 {
+        orig.l4 = reply.l4;
+    }
+    Ok((orig, orig.mirror()))
+}
+
+/// Both tuples where something is said of either: the other half of half a tuple is as without
+/// translation.
+fn both(template: &Template) -> Result<(Tuple, Tuple), Errno> {
+    let values = &template.values;
+    let protocol = template.l4.map(|l4| l4.protocol);
+    let needs_ports = protocol.is_some_and(|l4| l4.has_ports() || l4 == Protocol::GRE);
+    if needs_ports && (values.reply.src.is_none() || values.reply.dst.is_none()) {
+        return Err(libc::EINVAL);
+    }
+    let orig_ports = values.orig.or(values.reply.mirror());
+    let orig = tuple(
+        template,
+        template.orig.or(template.reply.mirror()),
+        orig_ports,
+    )?;
+    let reply_addresses = template.reply.or(template.orig.mirror());
+    let mut reply = tuple(template, reply_addresses, values.reply)?;
     if let Fields::Icmp { .. } = orig.l4 {
-        reply.l4 = mirror.l4;
+        reply.l4 = orig.mirror().l4;
     }
     Ok((orig, reply))
 }
 
 /// The tuple of the original direction. What is missing of a protocol's fields is zero.
 pub(super) fn orig(template: &Template) -> Result<Tuple, Fault> {
-    tuple(template, template.orig, template.values.orig)
+    tuple(template, template.orig, template.values.orig).map_err(|_| invalid())
 }
 
-fn tuple(template: &Template, addresses: Addresses, pair: Pair) -> Result<Tuple, Fault> {
+fn tuple(template: &Template, addresses: Addresses, pair: Pair) -> Result<Tuple, Errno> {
     let (Some(src), Some(dst)) = (addresses.src, addresses.dst) else {
-        return Err(invalid());
+        return Err(libc::EINVAL);
     };
     Ok(Tuple {
         src,
@@ -178,7 +184,7 @@ fn fields(template: &Template, pair: Pair) -> Fields {
 }
 
 /// The zone; an entry has one only.
-fn zone(template: &Template) -> Result<Zone, Fault> {
+fn zone(template: &Template) -> Result<Zone, Errno> {
     let zones = [
         (template.zone, ZoneDirection::Both),
         (template.orig_zone, ZoneDirection::Original),
@@ -191,7 +197,7 @@ fn zone(template: &Template) -> Result<Zone, Fault> {
     let zone = given.next().unwrap_or_default();
     match given.next() {
         None => Ok(zone),
-        Some(_) => Err(invalid()),
+        Some(_) => Err(libc::EINVAL),
     }
 }
 

@@ -1,15 +1,21 @@
 //! `-E` of connections.
 
+use std::io;
+use std::thread;
+
 use ctnetlink::constants::{
     IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_NEW, NFNL_SUBSYS_CTNETLINK, NLM_F_CREATE,
 };
 use ctnetlink::wire::Message;
-use ctnetlink::{Client, Entry, EventBatch, EventOptions, Events, Groups};
+use ctnetlink::{Client, Entry, Error, EventBatch, EventOptions, EventStopper, Groups};
 use engine::saved::line::Verb as Saved;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
 
 use super::{Session, check_masks};
-use crate::exit::{Fault, say, warn};
-use crate::options::Verb;
+use crate::exit::{Fault, say, system, warn};
+use crate::options::{Table, Verb};
 use crate::parse::Line;
 use crate::show::Printer;
 use crate::xml::Event;
@@ -26,6 +32,9 @@ pub(super) fn events(session: &mut Session, line: &Line) -> Result<u8, Fault> {
         groups = Groups::CONNTRACK;
     }
     let mut printer = Printer::new(line.output, Saved::Add, Some("conntrack"))?;
+    if !session.is_own {
+        printer = printer.elsewhere();
+    }
     let mut entry = Entry::blank();
     let mut shown = 0u64;
     follow(session.client()?, groups, line, |batch| {
@@ -78,16 +87,17 @@ pub(super) fn follow(
     if let Some(bytes) = line.buffer {
         options.receive_buffer = bytes;
     }
-    let mut events: Events = client.events(groups, options)?;
+    let mut events = client
+        .events(groups, options)
+        .map_err(|error| not_opened(line.table, &error))?;
     if line.buffer.is_some() {
         warn(&format!(
             "NOTICE: Netlink socket buffer size has been set to {} bytes.",
             events.receive_buffer()
         ));
     }
-    let stopper = events.stopper()?;
-    ctrlc::set_handler(move || stopper.stop())
-        .map_err(|error| Fault::Failed(format!("cannot handle signals: {error}")))?;
+    stop_at_signals(events.stopper()?)
+        .map_err(|error| Fault::Failed(format!("cannot handle signals: {}", system(&error))))?;
     while let Some(batch) = events.next_batch(None)? {
         if let Some(lost) = batch.overrun() {
             let lost = lost.map_or_else(|| "some".to_owned(), |lost| lost.to_string());
@@ -104,4 +114,37 @@ pub(super) fn follow(
         }
     }
     Ok(())
+}
+
+/// Why there are no events, mostly for want of rights: in the original's words, which here are those of
+/// its library.
+fn not_opened(table: Table, error: &Error) -> Fault {
+    if table == Table::Expect {
+        return Fault::Failed("Can't open handler".to_owned());
+    }
+    let why = error.errno().map_or_else(
+        || error.to_string(),
+        |errno| system(&io::Error::from_raw_os_error(errno)),
+    );
+    warn(&format!("mnl_socket_bind: {why}"));
+    Fault::Failed("Can't open netlink socket".to_owned())
+}
+
+/// Lets the first SIGINT or SIGTERM end it in order and the second at once: whoever does not read standard
+/// output would hold up the end. SIGHUP stays as it is: nohup(1) ignores it.
+fn stop_at_signals(stopper: EventStopper) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let wait = move || {
+        let mut signals = signals.forever();
+        if signals.next().is_some() {
+            stopper.stop();
+        }
+        if let Some(signal) = signals.next() {
+            let _ = emulate_default_handler(signal);
+        }
+    };
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(wait)
+        .map(drop)
 }

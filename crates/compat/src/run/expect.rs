@@ -78,7 +78,8 @@ pub(super) fn create(session: &mut Session, line: &Line) -> Result<u8, Fault> {
 pub(super) fn events(session: &mut Session, line: &Line) -> Result<u8, Fault> {
     let mut printer = Printer::new(line.output, Saved::Add, Some("expect"))?;
     let mut shown = 0u64;
-    follow(session.client()?, Groups::EXPECTATION, line, |batch| {
+    let (client, groups) = (session.client()?, Groups::EXPECTATION);
+    follow(client, groups, line, |batch| {
         for happened in batch.iter() {
             let (expectation, event) = match happened {
                 Ok(Happened::ExpectationNew(expectation)) => (expectation, Event::New),

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use ctnetlink::{DumpRequest, Filter, Key, Table as Dumped, Zone};
+use ctnetlink::{DumpRequest, Filter, Key, Operation, Table as Dumped, Zone};
 use engine::saved::line::Verb as Saved;
 
 use super::{Session, change, check_masks, create};
@@ -20,8 +20,8 @@ pub(super) fn list(session: &mut Session, line: &Line) -> Result<u8, Fault> {
             return Err(Fault::usage("Can't use -z with filtering parameters"));
         }
         check_masks(line)?;
+        refuse_no_status(line)?;
     }
-    refuse_no_status(line)?;
     let mut printer = Printer::new(line.output, Saved::Add, Some("conntrack"))?;
     let mut shown = 0u64;
     let template = &line.template;
@@ -71,11 +71,11 @@ pub(super) fn list(session: &mut Session, line: &Line) -> Result<u8, Fault> {
     Ok(0)
 }
 
-/// The kernel refuses to look for no status bit at all.
+/// The kernel refuses to look for no status bit at all. Its other lists are not looked through by it.
 fn refuse_no_status(line: &Line) -> Result<(), Fault> {
     match line.template.status {
-        Some(status) if status.is_empty() => {
-            Err(Fault::Failed("Operation failed: invalid parameters".into()))
+        Some(bits) if bits.all().is_empty() => {
+            Err(Fault::refused(Some(Operation::Dump), libc::EINVAL))
         }
         _ => Ok(()),
     }

@@ -9,9 +9,8 @@ use std::io::Read;
 use ctnetlink::Exchange;
 use ctnetlink::wire::Writer;
 use ctnetlink::{Change, Operation};
-use engine::saved::words;
 
-use super::{Session, change, create, expect};
+use super::{Session, change, create, words};
 use crate::exit::Fault;
 use crate::options::{Table, Verb};
 use crate::parse::{Line, parse};
@@ -30,10 +29,21 @@ pub(crate) fn load(path: &str, session: &mut Session) -> Result<u8, Fault> {
     let text = String::from_utf8_lossy(&text);
     let mut steps = Vec::new();
     let mut messages = Writer::new();
+    // A line that cannot be read is told before one whose command does not belong here.
+    let mut refused = None;
     for line in text.lines() {
-        if let Some(line) = parse_line(line)? {
-            push(&mut steps, &mut messages, line)?;
+        let Some(line) = parse_line(line)? else {
+            continue;
+        };
+        if refused.is_none() {
+            match refusal(&line) {
+                None => push(&mut steps, &mut messages, line)?,
+                fault => refused = fault,
+            }
         }
+    }
+    if let Some(fault) = refused {
+        return Err(fault);
     }
     let mut rest = messages.bytes();
     let mut exchange = None;
@@ -78,24 +88,37 @@ fn parse_line(text: &str) -> Result<Option<Line>, Fault> {
     if trimmed.is_empty() || trimmed.starts_with('#') {
         return Ok(None);
     }
-    let mut words = words::split(text).map_err(Fault::usage)?;
+    let mut words = words::split(text)?;
     words.insert(0, "conntrack".to_owned());
-    let line = parse(words)?;
-    match line.verb {
-        Verb::Create | Verb::Add | Verb::Update | Verb::Delete | Verb::Flush => Ok(Some(line)),
-        verb => {
-            let name = verb
-                .letter()
-                .map_or_else(|| "unknown".to_owned(), |letter| format!("-{letter}"));
-            Err(Fault::usage(format!(
-                "Cannot use command `{name}' with --load-file"
-            )))
-        }
-    }
+    parse(words).map(Some)
+}
+
+/// Why a line's command is not done: it changes nothing, or it is about expectations.
+fn refusal(line: &Line) -> Option<Fault> {
+    let table = match line.table {
+        Table::Expect => " expect",
+        _ => "",
+    };
+    let letter = match (line.verb, line.table) {
+        // So the original calls it.
+        (Verb::Create, Table::Expect) => Some('C'),
+        (
+            Verb::Create | Verb::Add | Verb::Update | Verb::Delete | Verb::Flush,
+            Table::Conntrack,
+        ) => return None,
+        (verb, _) => verb.letter(),
+    };
+    let name = letter.map_or_else(
+        || "unknown".to_owned(),
+        |letter| format!("-{letter}{table}"),
+    );
+    Some(Fault::usage(format!(
+        "Cannot use command `{name}' with --load-file"
+    )))
 }
 
 fn push(steps: &mut Vec<Step>, messages: &mut Writer, line: Line) -> Result<(), Fault> {
-    let makes = matches!(line.verb, Verb::Create | Verb::Add) && line.table == Table::Conntrack;
+    let makes = matches!(line.verb, Verb::Create | Verb::Add);
     // What cannot even be said fails when its turn comes, not before.
     let change = if makes {
         create::change(&line).ok()
@@ -142,13 +165,10 @@ fn make<'a>(
 
 /// A line that makes no entry; how many it hits does not matter.
 fn other(line: &Line, session: &mut Session) -> Result<(), Fault> {
-    match (line.verb, line.table) {
-        (Verb::Create | Verb::Add, Table::Conntrack) => create::create(session, line),
-        (Verb::Create | Verb::Add, _) => expect::create(session, line).map(drop),
-        (Verb::Update, _) => change::update(session, line).map(drop),
-        (Verb::Delete, Table::Expect) => expect::delete(session, line).map(drop),
-        (Verb::Delete, _) => change::delete(session, line).map(drop),
-        (Verb::Flush, Table::Expect) => expect::flush(session).map(drop),
+    match line.verb {
+        Verb::Create | Verb::Add => create::create(session, line),
+        Verb::Update => change::update(session, line)?.printed,
+        Verb::Delete => change::delete(session, line)?.printed,
         _ => change::flush(session, line).map(drop),
     }
 }

@@ -6,6 +6,10 @@ mod events;
 mod expect;
 mod list;
 mod load;
+mod proc;
+mod words;
+
+use std::fmt::Write as _;
 
 use ctnetlink::{Client, Namespace};
 use engine::{Kernel, Source, Way};
@@ -17,10 +21,13 @@ use crate::help;
 use crate::options::{Flag, Table, Verb};
 use crate::parse::Line;
 use crate::show::Out;
+use change::Done;
 
 /// The table of a namespace, opened when it is needed.
 pub(crate) struct Session {
     namespace: Option<Namespace>,
+    /// Whether it is the namespace of this process, of which /proc tells.
+    is_own: bool,
     way: Way,
     source: Option<Source>,
 }
@@ -28,6 +35,7 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) const fn new(namespace: Option<Namespace>, way: Way) -> Self {
         Self {
+            is_own: namespace.is_none(),
             namespace,
             way,
             source: None,
@@ -77,18 +85,17 @@ pub(crate) fn run(line: &Line, session: &mut Session) -> Result<u8, Fault> {
             say(&format!("1 flow entries have been {done}."));
             Ok(0)
         }
-        (Verb::Update, _) => {
-            let updated = change::update(session, line)?;
-            say(&format!("{updated} flow entries have been updated."));
-            Ok(u8::from(updated == 0))
-        }
-        (Verb::Delete, _) => {
-            let deleted = change::delete(session, line)?;
-            say(&format!("{deleted} flow entries have been deleted."));
-            Ok(u8::from(deleted == 0))
-        }
+        (Verb::Update, _) => tell(change::update(session, line)?, "updated"),
+        (Verb::Delete, _) => tell(change::delete(session, line)?, "deleted"),
         (Verb::Event, _) => events::events(session, line),
     }
+}
+
+/// Says how many entries were changed, even where they could not be printed.
+fn tell(done: Done, what: &str) -> Result<u8, Fault> {
+    say(&format!("{} flow entries have been {what}.", done.count));
+    done.printed?;
+    Ok(u8::from(done.count == 0))
 }
 
 /// A mask alone says nothing.
@@ -104,37 +111,65 @@ fn check_masks(line: &Line) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Prints how many there are.
 fn count(session: &mut Session) -> Result<u8, Fault> {
-    let stats = session.client()?.global_stats()?;
-    print(&format!("{}\n", stats.entries.unwrap_or(0)))
+    let told = session.client().and_then(|client| {
+        let stats = client.global_stats()?;
+        Ok(format!("{}\n", stats.entries.unwrap_or(0)))
+    });
+    print_or_proc(session, told, proc::count)
 }
 
-/// The counters of each CPU, those that this kernel has.
+/// Prints the counters of each CPU, those that this kernel has.
 fn stats(session: &mut Session, table: Table) -> Result<u8, Fault> {
-    let client = session.client()?;
-    let mut text = String::new();
-    if table == Table::Expect {
-        for stats in client.expectation_cpu_stats()? {
-            text += &format!("cpu={:<4}\t", stats.cpu);
-            for (name, value) in stats.fields() {
-                if let Some(value) = value {
-                    text += &format!("expect_{name}={value} ");
-                }
+    let told = session.client().and_then(|client| {
+        let mut text = String::new();
+        if table == Table::Expect {
+            for of in client.expectation_cpu_stats()? {
+                push_counters(&mut text, of.cpu, "expect_", of.fields());
             }
-            text.push('\n');
+        } else {
+            for of in client.cpu_stats()? {
+                push_counters(&mut text, of.cpu, "", of.fields());
+            }
         }
-    } else {
-        for stats in client.cpu_stats()? {
-            text += &format!("cpu={:<4}\t", stats.cpu);
-            for (name, value) in stats.fields() {
-                if let Some(value) = value {
-                    text += &format!("{name}={value} ");
-                }
-            }
-            text.push('\n');
+        Ok(text)
+    });
+    print_or_proc(session, told, proc::counters)
+}
+
+/// One CPU's counters in a line.
+fn push_counters<'a>(
+    text: &mut String,
+    cpu: u16,
+    prefix: &str,
+    fields: impl Iterator<Item = (&'a str, Option<u32>)>,
+) {
+    let _ = write!(text, "cpu={cpu:<4}\t");
+    for (name, value) in fields {
+        if let Some(value) = value {
+            let _ = write!(text, "{prefix}{name}={value} ");
         }
     }
-    print(&text)
+    text.push('\n');
+}
+
+/// Prints what the kernel told. Where it did not, as to a plain user, what /proc has is printed, and the
+/// command fails all the same: monitoring reads the number and not the status.
+fn print_or_proc(
+    session: &Session,
+    told: Result<String, Fault>,
+    proc: impl FnOnce() -> Option<String>,
+) -> Result<u8, Fault> {
+    match told {
+        Ok(text) => print(&text),
+        Err(fault) => {
+            if let Some(text) = session.is_own.then(proc).flatten() {
+                print(&text)?;
+            }
+            Err(fault)
+        }
+    }
 }
 
 fn print(text: &str) -> Result<u8, Fault> {

@@ -11,7 +11,7 @@ pub mod line;
 mod reader;
 mod save;
 mod text;
-pub mod words;
+mod words;
 mod writer;
 
 use std::fs::File;

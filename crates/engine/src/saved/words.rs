@@ -2,7 +2,7 @@
 
 /// Splits a line at white space; double quotes keep white space, and within them a backslash keeps
 /// a quote. An empty word is none.
-pub fn split(line: &str) -> Result<Vec<String>, String> {
+pub(super) fn split(line: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut word = String::new();
     let mut letters = line.chars();

@@ -1,6 +1,7 @@
 //! `-E`: what is printed of what happens.
 
 use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Child;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
@@ -104,8 +105,8 @@ fn signal(child: &Child, name: &str) {
     assert!(status.success());
 }
 
-/// The lines between what made it listen and the end, without the time and the cause, which only ours
-/// leaves out of XML.
+/// The lines between what made it listen and the end, without the time, and without the cause in XML, where
+/// only ours leaves it out.
 fn lines(output: &std::process::Output) -> Vec<String> {
     let came = came(output);
     assert_eq!(came.status, Some(0), "{came:?}");
@@ -113,7 +114,10 @@ fn lines(output: &std::process::Output) -> Vec<String> {
         .iter()
         .filter(|line| !line.contains("203.0.113."))
         .map(|line| {
-            let line = line.split(" [USERSPACE]").next().unwrap_or(line);
+            let line = match line.split_once(" [USERSPACE]") {
+                Some((xml, _)) if xml.ends_with('>') => xml,
+                _ => line,
+            };
             let line = line.split("\t").last().unwrap_or(line);
             // The time may be another second.
             without(line, "<when>", "</when>")
@@ -152,6 +156,122 @@ fn events_are_printed_the_same() {
         assert_eq!(differ, None, "{words:?}");
         assert_eq!(outputs[0].len(), outputs[1].len(), "{words:?}");
     }
+}
+
+/// A mark that the last event of an entry does not tell is no mark 0.
+#[test]
+fn an_event_without_a_mark_is_of_no_mark() {
+    let Some(twin) = Twin::new(Vec::new()) else {
+        return;
+    };
+    let mut outputs = Vec::new();
+    for (mut command, client) in [
+        (twin.their_command(), twin.their_table()),
+        (twin.our_command(), twin.our_table()),
+    ] {
+        let child = command.args(["-E", "-m", "0/1"]).spawn().unwrap();
+        let made = |client: &Client, mark| {
+            let mut entry = entries().swap_remove(0);
+            entry.mark = Some(mark);
+            client.create(entry.clone()).unwrap();
+            client.delete(Key::original(entry.orig)).unwrap();
+        };
+        outputs.push(lines(&listen(child, client, |_| {
+            for mark in [0, 1, 2] {
+                made(client, mark);
+            }
+        })));
+    }
+    assert_eq!(outputs[0], outputs[1]);
+}
+
+/// The program behind our own sockets, whose ports are not our number, is found.
+#[test]
+fn the_program_behind_a_second_socket_is_named() {
+    let Some(twin) = Twin::new(Vec::new()) else {
+        return;
+    };
+    let child = twin.our_command().arg("-E").spawn().unwrap();
+    let client = twin.other_client();
+    let output = listen(child, &client, |_| work(&client));
+    let name = std::fs::read_to_string("/proc/self/comm").unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    let named = format!(" progname={}", name.trim());
+    for line in told.lines() {
+        assert!(line.ends_with(&named), "{line}");
+    }
+}
+
+/// Waits until something is so.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    for _ in 0..500 {
+        if is_so() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("in vain: {what}");
+}
+
+/// As nohup(1) starts it.
+#[test]
+fn a_hangup_ends_it_only_where_it_is_not_ignored() {
+    let Some(twin) = Twin::new(Vec::new()) else {
+        return;
+    };
+    let client = twin.our_table();
+    let ignoring = |trap: &str| {
+        let script = format!("{trap} exec \"$0\" conntrack -E");
+        let mut command = twin.in_our_namespace("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_tracklight")]);
+        command.spawn().unwrap()
+    };
+    let output = listen(ignoring("trap '' HUP;"), client, |child| {
+        signal(child, "-HUP");
+    });
+    assert_eq!(came(&output).status, Some(0));
+    let mut child = ignoring("");
+    listening(&child);
+    signal(&child, "-HUP");
+    assert_eq!(child.wait().unwrap().signal(), Some(1));
+}
+
+/// Nobody reads what it prints, and it waits for that for ever.
+#[test]
+fn the_second_signal_does_not_wait_for_standard_output() {
+    let Some(twin) = Twin::new(Vec::new()) else {
+        return;
+    };
+    let client = twin.our_table();
+    let mut child = twin.our_command().arg("-E").spawn().unwrap();
+    listening(&child);
+    // More than a pipe holds.
+    for index in 0..2000 {
+        client.create(testkit::fill::entry(index)).unwrap();
+    }
+    let wchan = format!("/proc/{}/wchan", child.id());
+    let waits_for = || std::fs::read_to_string(&wchan).unwrap();
+    until("it waits for its reader", || {
+        waits_for().contains("pipe_write")
+    });
+    signal(&child, "-TERM");
+    // Two signals of a kind that wait together are one.
+    until("it ends", || {
+        signal(&child, "-TERM");
+        child.try_wait().unwrap().is_some()
+    });
+    assert_eq!(child.wait().unwrap().signal(), Some(15));
+}
+
+/// Waits until it handles signals, which is when it hears of events.
+fn listening(child: &Child) {
+    let signals = |child: &Child| {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        u64::from_str_radix(caught.unwrap().trim(), 16).unwrap()
+    };
+    // SIGTERM is the fifteenth.
+    until("it listens", || signals(child) >> 14 & 1 == 1);
 }
 
 /// Whether every thread has stopped.

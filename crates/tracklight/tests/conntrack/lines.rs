@@ -38,8 +38,13 @@ fn the_same_lines_give_the_same_words_statuses_and_tables() {
     let Some(twin) = Twin::new(entries()) else {
         return;
     };
+    compare(&twin, LINES);
+}
+
+/// Runs both with each of the lines.
+pub(crate) fn compare(twin: &Twin, lines: &str) {
     let mut wrong = Vec::new();
-    for line in LINES.lines().filter(|line| !line.starts_with('#')) {
+    for line in lines.lines().filter(|line| !line.starts_with('#')) {
         let (differs, line) = match line.strip_prefix('!') {
             Some(line) => (true, line),
             None => (false, line),

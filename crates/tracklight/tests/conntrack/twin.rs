@@ -1,5 +1,6 @@
 //! Two namespaces with the same entries: in one conntrack(8) works, in the other our program.
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Output, Stdio};
@@ -11,8 +12,26 @@ use testkit::TestNamespace;
 const LABELS: &str =
     "table inet labels { chain c { type filter hook input priority 0; ct label set 1; }; }";
 
+/// What both programs are run in.
+#[derive(Clone, Copy)]
+pub(crate) enum Around {
+    /// This system.
+    Nothing,
+    /// This system with a file of names of labels.
+    Labels(&'static str),
+    /// No capability, as a plain user has none.
+    NoRights,
+}
+
+/// Puts a file of labels in place of everything else in /etc, for one program.
+const WITH_LABELS: &str = "mount -t tmpfs none /etc && mkdir /etc/xtables &&
+    printf %s \"$LABELS\" >/etc/xtables/connlabel.conf && exec \"$@\"";
+
 /// conntrack(8) and our program, each in a namespace of its own.
 pub(crate) struct Twin {
+    around: Around,
+    /// Has our program under the name of the other.
+    folder: tempfile::TempDir,
     theirs: TestNamespace,
     ours: TestNamespace,
     their_table: Client,
@@ -33,16 +52,23 @@ pub(crate) struct Came {
 impl Twin {
     /// Two namespaces with these entries.
     pub(crate) fn new(entries: Vec<NewEntry>) -> Option<Self> {
+        Self::within(Around::Nothing, entries)
+    }
+
+    /// The same, with something around the programs.
+    pub(crate) fn within(around: Around, entries: Vec<NewEntry>) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("conntrack");
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_tracklight"), link).unwrap();
         let (theirs, ours) = (TestNamespace::new()?, TestNamespace::new()?);
         for namespace in [&theirs, &ours] {
             namespace.nft(LABELS).unwrap();
         }
-        let client = |namespace: &TestNamespace| {
-            Client::open_in(&ctnetlink::Namespace::by_path(&namespace.path()).unwrap()).unwrap()
-        };
         let twin = Self {
-            their_table: client(&theirs),
-            our_table: client(&ours),
+            around,
+            folder,
+            their_table: open(&theirs),
+            our_table: open(&ours),
             entries,
             is_old: testkit::conntrack(&theirs, &["-V"]).contains("v1.4.7")
                 && std::env::var_os("TRACKLIGHT_CONNTRACK").is_none(),
@@ -74,18 +100,47 @@ impl Twin {
         &self.our_table
     }
 
+    /// Another client of our table: its socket cannot have this process's number as its port.
+    pub(crate) fn other_client(&self) -> Client {
+        open(&self.ours)
+    }
+
     pub(crate) fn their_command(&self) -> Command {
         // Another version than Debian's can be tried.
         let program = std::env::var_os("TRACKLIGHT_CONNTRACK");
-        let program = program.unwrap_or_else(|| "conntrack".into());
-        let mut command = self.theirs.command(program);
-        command.arg0("conntrack");
-        quiet(command)
+        self.command(&self.theirs, &program.unwrap_or_else(|| "conntrack".into()))
     }
 
     pub(crate) fn our_command(&self) -> Command {
-        let mut command = self.ours.command(env!("CARGO_BIN_EXE_tracklight"));
-        command.arg0("conntrack");
+        let program = self.folder.path().join("conntrack");
+        self.command(&self.ours, program.as_os_str())
+    }
+
+    /// Any other program beside ours.
+    pub(crate) fn in_our_namespace(&self, program: &str) -> Command {
+        quiet(self.ours.command(program))
+    }
+
+    fn command(&self, namespace: &TestNamespace, program: &OsStr) -> Command {
+        let command = match self.around {
+            Around::Nothing => {
+                let mut command = namespace.command(program);
+                command.arg0("conntrack");
+                command
+            }
+            Around::Labels(names) => {
+                let mut command = namespace.command("unshare");
+                command.args(["--mount", "sh", "-c", WITH_LABELS, "sh"]);
+                command.arg(program).env("LABELS", names);
+                command
+            }
+            Around::NoRights => {
+                let mut command = namespace.command("setpriv");
+                command.args(["--bounding-set=-all", "--inh-caps=-all"]);
+                command.arg(program);
+                command
+            }
+        };
         quiet(command)
     }
 
@@ -196,6 +251,10 @@ impl Twin {
             &plain(dump(&self.our_table)),
         )
     }
+}
+
+fn open(namespace: &TestNamespace) -> Client {
+    Client::open_in(&ctnetlink::Namespace::by_path(&namespace.path()).unwrap()).unwrap()
 }
 
 fn tables_differ(theirs: &[(String, u32)], ours: &[(String, u32)]) -> Option<String> {

@@ -1,0 +1,87 @@
+//! The same lines where there are names of labels, and where there are no rights.
+
+use crate::lines::{compare, entries};
+use crate::twin::{Around, Twin};
+
+/// The kernel has 128 labels, the file has room for 1,024.
+const NAMES: &str =
+    "0 zero\n1 one\n2 two\n3 a-b\n# remark\n127 last\n128 over\n1023 far\n1024 none\n";
+
+/// Lines about labels; `!` in front as in `lines.txt`.
+const LABELLED: &str = "\
+-I -s 1.1.1.1 -d 2.2.2.2 -p udp -t 1000 --sport 1 --dport 1 --label-add one
+-I -s 1.1.1.1 -d 2.2.2.2 -p udp -t 1000 --sport 1 --dport 2 --label-add one,two
+-I -s 1.1.1.1 -d 2.2.2.2 -p udp -t 1000 --sport 1 --dport 3 --label-add zero --label-add last
+-I -s 1.1.1.1 -d 2.2.2.2 -p udp -t 1000 --sport 1 --dport 4 --label-add over
+-I -s 1.1.1.1 -d 2.2.2.2 -p udp -t 1000 --sport 1 --dport 5 --label-add one,far
+-I -s 1.1.1.1 -d 2.2.2.2 -p udp -t 1000 --sport 1 --dport 6 --label-add none
+-L -l one
+-L -l one -o extended
+-L -l one -o xml
+-L -l one -o save
+-L -l one,two
+-L -l one -l two
+-L -l last
+-L -l over
+-L -l far
+-L -l one,over
+-L -l none
+-L -o labels
+-L -o labels,xml
+-L -p udp
+-L dying -l one
+-L -z -l one
+-G -s 1.1.1.1 -d 2.2.2.2 -p udp --sport 1 --dport 2 -l one
+-G -s 1.1.1.1 -d 2.2.2.2 -p udp --sport 1 --dport 2 -l over
+-G -s 1.1.1.1 -d 2.2.2.2 -p udp --sport 1 --dport 2 -o labels
+-L --label-del --label-add nosuch
+-L --label-add nosuch --label-del
+-L --label-del nosuch
+-U -p udp --label-add a-b
+-U -s 1.1.1.1 --label-del one
+-U -l over -m 3
+-D -l over
+-D -l one,far
+-D -s 1.1.1.1 --dport 1 -p udp -o labels
+-D -l two
+-L -o labels -s 1.1.1.1
+";
+
+#[test]
+fn labels_are_named_and_looked_for_the_same() {
+    let Some(twin) = Twin::within(Around::Labels(NAMES), entries()) else {
+        return;
+    };
+    compare(&twin, LABELLED);
+}
+
+/// What needs rights. `-F` says there that it has emptied the table, and `-C expect` prints 0.
+const REFUSED: &str = "\
+-L
+-L -p tcp
+-L dying
+-L expect
+-C
+-S
+-S expect
+!-C expect
+-G -s 1.1.1.1 -d 2.2.2.2 -p udp --sport 1 --dport 2
+-I -s 1.1.1.1 -d 2.2.2.2 -p udp --sport 1 --dport 2 -t 10
+-A -s 1.1.1.1 -d 2.2.2.2 -p udp --sport 1 --dport 2 -t 10
+-D
+-D -p udp
+-E
+-E -b 10000
+-E expect
+!-F
+!-F expect
+-V
+";
+
+#[test]
+fn without_rights_it_is_refused_the_same_and_proc_tells_the_rest() {
+    let Some(twin) = Twin::within(Around::NoRights, entries()) else {
+        return;
+    };
+    compare(&twin, REFUSED);
+}
