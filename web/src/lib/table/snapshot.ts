@@ -149,6 +149,8 @@ export class Snapshot {
   }
 
   #fill(): void {
+    // What was given up would be refused at once, over and over.
+    if (this.#stop.signal.aborted) return;
     for (const number of this.#wanted()) {
       if (this.#busy.size >= AT_ONCE) return;
       if (!this.#blocks.has(number) && !this.#busy.has(number)) void this.#fetch(number).then(() => this.#fill());
