@@ -112,11 +112,11 @@ impl Line {
     }
 
     /// A command with something in the same word, `-Lp udp`: the original takes notice neither of that
-    /// nor of the next word. What would delete everything then is refused.
+    /// nor of the next word. What would delete or change everything then is refused.
     fn set_verb_beside(&mut self, verb: Verb, value: &str) -> Result<(), Fault> {
         match verb {
-            Verb::Delete | Verb::Flush => Err(Fault::usage(format!(
-                "`{value}' cannot stand in the same word as a command that deletes"
+            Verb::Delete | Verb::Flush | Verb::Update => Err(Fault::usage(format!(
+                "`{value}' cannot stand in the same word as a command that deletes or changes"
             ))),
             _ => self.set_verb(verb, None),
         }

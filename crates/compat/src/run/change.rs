@@ -231,7 +231,8 @@ fn labels_of(line: &Line, entry: &Entry) -> Result<Option<(Labels, Labels)>, Fau
         let labels = added.whole().ok_or_else(|| Fault::plain(libc::ERANGE))?;
         return Ok((!added.are_in(before)).then_some((labels, labels)));
     }
-    let removed = line.template.labels_removed.unwrap_or_default().possible();
+    let removed = line.template.labels_removed.unwrap_or_default();
+    let removed = removed.whole().ok_or_else(|| Fault::plain(libc::ERANGE))?;
     Ok((before.bits() & removed.bits() != 0).then_some((Labels::NONE, removed)))
 }
 

@@ -8,18 +8,21 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use engine::Failure;
 use serde::{Deserialize, Serialize};
 
-use super::tokens::{Token, Tokens, hash, random, replace, seconds};
+use super::tokens::{Keep, Token, Tokens, hash, random, replace, seconds};
 
 /// How long one lasts without being used, and at most, in seconds.
 const IDLE: u64 = 12 * 3600;
 const LONGEST: u64 = 30 * 24 * 3600;
-/// How often it is noted that one is used, in seconds: a flash disk is not written at every request.
+/// How often the file is told that one is used, in seconds: a flash disk is not written at every request.
 const NOTED: u64 = 600;
+/// By how much the clock may have been set back while the daemon was away, in seconds.
+const BACK: u64 = 300;
 /// How many there may be, of one token and of all; the one that was not used for longest makes room, one's own
 /// first: nobody signs others out by signing in.
 const MOST_OF_ONE: usize = 20;
@@ -28,6 +31,7 @@ const MOST: usize = 1000;
 /// All sessions, by hashes of their secrets.
 pub struct Sessions {
     path: PathBuf,
+    clock: Clock,
     all: Mutex<HashMap<String, Session>>,
 }
 
@@ -35,17 +39,40 @@ pub struct Sessions {
 #[serde(deny_unknown_fields)]
 struct Session {
     token: Token,
-    /// In seconds since the epoch.
+    /// By [`Clock`].
     began: u64,
     used: u64,
+    /// Until when the file knows of its use.
+    #[serde(skip)]
+    noted: u64,
+    /// Which use of all sessions was the last one of this; 0 before the first.
+    #[serde(skip)]
+    turn: u64,
+}
+
+/// Seconds since the epoch that do not jump while the daemon runs, as when a router without a battery
+/// is told the time.
+struct Clock {
+    began: u64,
+    since: Instant,
+}
+
+impl Clock {
+    fn now(&self) -> u64 {
+        self.began + self.since.elapsed().as_secs()
+    }
 }
 
 impl Sessions {
     /// Those of a state folder; none where its file cannot be used.
     pub fn open(folder: &Path) -> Self {
+        Self::opened(folder, seconds())
+    }
+
+    fn opened(folder: &Path, now: u64) -> Self {
         let path = folder.join("sessions.json");
         let read = fs::read(&path).and_then(|text| Ok(serde_json::from_slice(&text)?));
-        let all = read.unwrap_or_else(|error: io::Error| {
+        let mut all: HashMap<String, Session> = read.unwrap_or_else(|error: io::Error| {
             if error.kind() != io::ErrorKind::NotFound {
                 tracing::warn!(
                     "everybody has to sign in again: {}: {error}",
@@ -54,8 +81,17 @@ impl Sessions {
             }
             HashMap::new()
         });
+        // One of the future would last too long.
+        all.retain(|_, session| session.is_alive(now) && session.used <= now + BACK);
+        for session in all.values_mut() {
+            session.noted = session.used;
+        }
         Self {
             path,
+            clock: Clock {
+                began: now,
+                since: Instant::now(),
+            },
             all: Mutex::new(all),
         }
     }
@@ -63,8 +99,8 @@ impl Sessions {
     /// Begins one for the owner of a token and gives its secret.
     pub fn begin(&self, token: Token) -> Result<String, Failure> {
         let secret = random()?;
-        let now = seconds();
-        let mut sessions = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        let mut sessions = self.lock();
         sessions.retain(|_, session| session.is_alive(now));
         let own = sessions.values().filter(|session| session.token == token);
         let is_of_one = own.count() >= MOST_OF_ONE;
@@ -72,66 +108,80 @@ impl Sessions {
             let oldest = sessions
                 .iter()
                 .filter(|(_, session)| !is_of_one || session.token == token)
-                .min_by_key(|(_, session)| (session.used, session.began));
+                .min_by_key(|(_, session)| (session.turn, session.used));
             if let Some(oldest) = oldest.map(|(secret, _)| secret.clone()) {
                 sessions.remove(&oldest);
             }
         }
-        sessions.insert(
-            hash(&secret),
-            Session {
-                token,
-                began: now,
-                used: now,
-            },
-        );
-        self.keep(&sessions);
+        let session = Session {
+            token,
+            began: now,
+            used: now,
+            noted: now,
+            turn: next_turn(&sessions),
+        };
+        sessions.insert(hash(&secret), session);
+        self.keep(&sessions, Keep::Surely);
         Ok(secret)
     }
 
     /// Whose session it is, while it and the token hold.
     pub fn find(&self, secret: &str, tokens: &Tokens) -> Result<Option<Token>, Failure> {
         let hash = hash(secret);
-        let now = seconds();
-        let mut sessions = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        let mut sessions = self.lock();
+        let turn = next_turn(&sessions);
         let Some(session) = sessions.get_mut(&hash) else {
             return Ok(None);
         };
         if !session.is_alive(now) || !tokens.holds(&session.token)? {
             sessions.remove(&hash);
-            self.keep(&sessions);
+            self.keep(&sessions, Keep::Soon);
             return Ok(None);
         }
+        (session.used, session.turn) = (now, turn);
         let token = session.token.clone();
-        if now.saturating_sub(session.used) >= NOTED {
-            session.used = now;
-            self.keep(&sessions);
+        if now - session.noted.min(now) >= NOTED {
+            session.noted = now;
+            // Whoever asks does not wait for the disk; if the note is lost, nothing is.
+            self.keep(&sessions, Keep::Soon);
         }
         Ok(Some(token))
     }
 
     /// Ends one.
     pub fn end(&self, secret: &str) {
-        let mut sessions = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = self.lock();
         if sessions.remove(&hash(secret)).is_some() {
-            self.keep(&sessions);
+            self.keep(&sessions, Keep::Surely);
         }
     }
 
-    fn keep(&self, sessions: &HashMap<String, Session>) {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Session>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, sessions: &HashMap<String, Session>, how: Keep) {
+        let path = self.path.display();
         let written = serde_json::to_string(sessions)
             .map_err(io::Error::from)
-            .and_then(|text| replace(&self.path, &text));
+            .and_then(|text| replace(&self.path, &text, how));
+        let Err(error) = written else { return };
         // An older copy would sign in again who has signed out.
-        if let Err(error) = written
-            && fs::remove_file(&self.path).is_ok()
-        {
-            tracing::warn!(
-                "sessions of browsers end with the daemon: {}: {error}",
-                self.path.display()
-            );
+        match fs::remove_file(&self.path) {
+            Ok(()) => tracing::warn!("sessions of browsers end with the daemon: {path}: {error}"),
+            Err(gone) if gone.kind() == io::ErrorKind::NotFound => {}
+            Err(stays) => tracing::error!(
+                "who signs out now may be signed in again after a restart: {path} can neither be \
+                 written ({error}) nor taken away ({stays})"
+            ),
         }
     }
+}
+
+fn next_turn(sessions: &HashMap<String, Session>) -> u64 {
+    let last = sessions.values().map(|session| session.turn).max();
+    last.unwrap_or(0) + 1
 }
 
 impl Session {
@@ -205,5 +255,38 @@ mod tests {
         sessions.end(&secret);
         let after = Sessions::open(folder.path());
         assert_eq!(after.find(&secret, &tokens).unwrap(), None);
+    }
+
+    #[test]
+    fn the_one_used_last_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = Tokens::open(folder.path()).unwrap();
+        tokens.add("one", Role::Viewer, None).unwrap();
+        let token = tokens.list().unwrap().remove(0);
+        let sessions = Sessions::open(folder.path());
+        let first = sessions.begin(token.clone()).unwrap();
+        let second = sessions.begin(token.clone()).unwrap();
+        for _ in 2..=MOST_OF_ONE {
+            assert!(sessions.find(&first, &tokens).unwrap().is_some());
+            sessions.begin(token.clone()).unwrap();
+        }
+        assert!(sessions.find(&first, &tokens).unwrap().is_some());
+        assert!(sessions.find(&second, &tokens).unwrap().is_none());
+    }
+
+    #[test]
+    fn after_a_restart_time_counts_in_both_directions() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = Tokens::open(folder.path()).unwrap();
+        tokens.add("one", Role::Viewer, None).unwrap();
+        let token = tokens.list().unwrap().remove(0);
+        let now = seconds();
+        let secret = Sessions::opened(folder.path(), now).begin(token).unwrap();
+        let holds = |at: u64| {
+            let sessions = Sessions::opened(folder.path(), at);
+            sessions.find(&secret, &tokens).unwrap().is_some()
+        };
+        assert!(holds(now - 60) && !holds(now - 2 * BACK) && !holds(now + IDLE));
+        assert!(holds(now + IDLE - 60));
     }
 }

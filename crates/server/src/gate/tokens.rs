@@ -254,7 +254,7 @@ impl Tokens {
         };
         change(&mut content)?;
         let text = serde_json::to_string_pretty(&content).map_err(|error| self.failed(&error))?;
-        replace(&self.path, &text).map_err(failed)
+        replace(&self.path, &text, Keep::Surely).map_err(failed)
     }
 
     fn failed(&self, error: &dyn std::fmt::Display) -> Failure {
@@ -267,15 +267,30 @@ impl Tokens {
     }
 }
 
+/// Whether to wait until something is on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// It is there when the call returns.
+    Surely,
+    /// It is there when the kernel has written it.
+    Soon,
+}
+
 /// Writes a private file anew: whole or not at all.
-pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let owner = fs::metadata(path.parent().unwrap_or(Path::new(".")))?;
+pub(super) fn replace(path: &Path, text: &str, how: Keep) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let owner = fs::metadata(folder)?;
     let new = path.with_extension("new");
     let _ = fs::remove_file(&new);
     let mut file = private(&new, &owner, true)?;
     file.write_all(text.as_bytes())?;
+    if how == Keep::Soon {
+        return fs::rename(&new, path);
+    }
     file.sync_all()?;
-    fs::rename(&new, path)
+    fs::rename(&new, path)?;
+    // Else the file of before could be there again after a power cut.
+    File::open(folder)?.sync_all()
 }
 
 /// Opens a file to be written that is, like its folder, one user's only: root, who makes a token

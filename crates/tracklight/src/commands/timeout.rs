@@ -10,7 +10,7 @@ use super::helper::without_module;
 use crate::cli::Global;
 use crate::exit::Outcome;
 use crate::flags::{open, usage};
-use crate::listing::{self, OutputArgs};
+use crate::listing::{self, Format, OutputArgs};
 use crate::values::{FamilyParser, family_word, parse_protocol};
 use crate::word::{operand, quoted};
 
@@ -102,7 +102,16 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
                 .map_err(|error| told_of_protocol(error, own.protocol))?;
             show(found, *output, "the kernel did not say them")
         }
-        Action::Default { own, .. } => set_default(&client, own),
+        Action::Default { own, output } => {
+            if output.format != Format::Text {
+                return Err(Failure::new(
+                    "usage",
+                    "-o says how times are shown, and these are set",
+                    "leave out -o, or the times",
+                ));
+            }
+            set_default(&client, own)
+        }
     }
 }
 

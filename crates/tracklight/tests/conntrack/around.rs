@@ -39,6 +39,7 @@ const LABELLED: &str = "\
 -L --label-del nosuch
 -U -p udp --label-add a-b
 -U -s 1.1.1.1 --label-del one
+!-U -s 1.1.1.1 --label-del over
 -U -l over -m 3
 -D -l over
 -D -l one,far

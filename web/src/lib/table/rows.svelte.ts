@@ -5,10 +5,9 @@
 import { untrack } from "svelte";
 import type { Connection, Failure } from "../api";
 import { live } from "../live.svelte";
+import { follow, keep, type Shown } from "./shown";
 import { Snapshot, type Asked, type Place } from "./snapshot";
 
-/** Rows of the live stream. */
-export const WINDOW = 200;
 /** How often held rows that are looked at are read again, in milliseconds. */
 const EVERY = 1500;
 /** How often a frozen result is asked for, so that it is not forgotten after five minutes. */
@@ -19,12 +18,6 @@ const GLANCE = 60;
 const FAREWELL = 1200;
 /** How long rows keep their places for a pointer that rests on them, in milliseconds: it may have been left there. */
 const POINTED = 60_000;
-
-export interface Shown {
-  row: Connection;
-  /** `left` has moved down out of the live window; it may live on. */
-  change: "" | "new" | "ended" | "left";
-}
 
 const NOTHING: Asked = { query: "", sort: "", reverse: false };
 
@@ -110,8 +103,9 @@ class Rows {
   get total(): number {
     void this.version;
     const held = this.isHeld ? this.#snapshot?.total : undefined;
-    const leaving = this.isHeld ? 0 : this.#shown.length - live.rows.length;
-    const all = held ?? Math.max(live.totals?.connections ?? 0, live.rows.length) + Math.max(0, leaving);
+    // Those that have ended are shown beside those that are counted.
+    const leaving = this.isHeld ? 0 : this.#shown.filter((shown) => shown.change === "ended").length;
+    const all = held ?? Math.max(live.totals?.connections ?? 0, live.rows.length) + leaving;
     return this.#limit > 0 ? Math.min(this.#limit, all) : all;
   }
 
@@ -285,51 +279,5 @@ class Rows {
     }
   }
 }
-
-/** The next rows, with those that ended at the places where they were. */
-export function follow(
-  before: readonly Shown[],
-  rows: readonly Connection[],
-  fresh: ReadonlySet<string>,
-  ended: readonly Connection[],
-  isWhole: boolean,
-): Shown[] {
-  const shown: Shown[] = rows.map((row) => ({ row, change: fresh.has(row.name) ? "new" : "" }));
-  if (ended.length === 0) return shown;
-  const leaving = new Set(ended.map((row) => row.name));
-  before.forEach((old, place) => {
-    if (!leaving.has(old.row.name) || place > WINDOW / 2) return;
-    const change = isOver(old.row, leaving, isWhole) ? "ended" : "left";
-    shown.splice(Math.min(place, shown.length), 0, { row: old.row, change });
-  });
-  return shown;
-}
-
-/** The next rows, each at the place where it was; those that came meanwhile are below them. */
-export function keep(
-  before: readonly Shown[],
-  rows: readonly Connection[],
-  fresh: ReadonlySet<string>,
-  ended: readonly Connection[],
-  isWhole: boolean,
-): Shown[] {
-  const left = new Map(rows.map((row) => [row.name, row]));
-  const over = new Set(ended.map((row) => row.name));
-  const kept = before.map((old): Shown => {
-    const row = left.get(old.row.name);
-    if (row !== undefined) {
-      left.delete(row.name);
-      return { row, change: "" };
-    }
-    if (old.change === "ended" || old.change === "left") return old;
-    return { row: old.row, change: isOver(old.row, over, isWhole) ? "ended" : "left" };
-  });
-  const more = [...left.values()].map((row): Shown => ({ row, change: fresh.has(row.name) ? "new" : "" }));
-  return [...kept, ...more];
-}
-
-/** Whether a row that is not in the live window any more has ended, and did not only move down out of it. */
-const isOver = (row: Connection, ended: ReadonlySet<string>, isWhole: boolean): boolean =>
-  isWhole || (ended.has(row.name) && (row.status?.includes("DYING") ?? false));
 
 export const table = new Rows();

@@ -1,6 +1,6 @@
 /** Rows of the page, each used again for another place of the list when its own is scrolled out of sight. */
 import type { Place } from "./snapshot";
-import type { Shown } from "./rows.svelte";
+import type { Shown } from "./shown";
 
 export interface Slot {
   place: number;
