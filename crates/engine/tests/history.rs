@@ -582,16 +582,18 @@ fn a_table_is_followed_second_by_second() {
     };
     until("three seconds", || recorded().len() >= 3);
     let points = recorded();
-    assert_eq!(
-        points[0].births, None,
-        "nothing is known of the time before"
+    // A reading that comes late may tell of a part of the first second, never of all of it.
+    let first = points[0].births;
+    assert!(
+        first.is_none_or(|births| (births.sum as f64) < births.per_second),
+        "nothing is known of the time before: {first:?}"
     );
     for point in &points[1..] {
         assert_eq!(point.connections.max, 42);
-        let births = point.births.unwrap();
-        assert_eq!(births.sum % 7, 0);
-        assert!(births.sum > 0);
+        assert!(point.births.unwrap().sum > 0);
     }
+    let births = points.iter().filter_map(|point| point.births);
+    assert_eq!(births.map(|births| births.sum).sum::<u64>() % 7, 0);
 }
 
 #[test]

@@ -56,6 +56,37 @@ fn labels_are_named_and_looked_for_the_same() {
     compare(&twin, LABELLED);
 }
 
+#[test]
+fn updates_that_would_be_others_than_meant_are_refused() {
+    let Some(twin) = Twin::within(Around::Labels(NAMES), entries()) else {
+        return;
+    };
+    for (words, refusal) in [
+        (
+            "-Up udp -m 9",
+            "`p' cannot stand in the same word as a command that deletes or changes",
+        ),
+        ("--update=x -m 9", "`x' cannot stand in the same word"),
+        (
+            "-U -p udp --label-add over",
+            "Numerical result out of range",
+        ),
+        (
+            "-U -p udp --label-del over",
+            "Numerical result out of range",
+        ),
+    ] {
+        let mut run = twin.our_command();
+        let output = run.args(words.split(' ')).output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            !output.status.success() && err.contains(refusal),
+            "{words}: {err}"
+        );
+        assert_eq!(twin.tables_differ(), None, "{words}");
+    }
+}
+
 /// What needs rights. `-F` says there that it has emptied the table, and `-C expect` prints 0.
 const REFUSED: &str = "\
 -L

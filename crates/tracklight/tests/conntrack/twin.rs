@@ -286,7 +286,7 @@ fn buckets() -> String {
 fn updates(words: &[&str]) -> bool {
     words
         .iter()
-        .any(|word| *word == "-U" || word.starts_with("--up"))
+        .any(|word| word.starts_with("-U") || word.starts_with("--up"))
 }
 
 /// Whether a command may have changed the table, so that it is worth reading.

@@ -234,11 +234,14 @@ impl Table {
         match stream {
             Stream::Pulse => (0..90).map(|second| self.summary(second)).collect(),
             Stream::Events => {
-                let events = ["new", "update", "destroy"].iter().enumerate();
-                let happened = events.map(|(place, event)| {
+                let events = ["new", "update", "destroy"]
+                    .iter()
+                    .zip(&self.rows)
+                    .enumerate();
+                let happened = events.map(|(place, (event, row))| {
                     from(
                         json!({"event": event, "time_ns": NOW - 5_000_000_000 + place as u64,
-                                "entry": self.rows[place]}),
+                                "entry": row}),
                     )
                 });
                 vec![
