@@ -359,7 +359,7 @@ impl Table {
         let mut deletion = json!({"id": "5f", "query": "tcp", "state": "waiting", "matched": 40,
             "owners": [{"src": "10.0.0.7", "connections": 30, "bytes": 9_160_000},
                        {"src": "10.0.0.2", "connections": 10}],
-            "owners_total": 2, "sample": self.rows[..3], "undoable": true,
+            "owners_total": 2, "sample": self.rows.get(..3).unwrap_or(&self.rows), "undoable": true,
             "expires_ns": NOW + 300_000_000_000_u64, "truth": self.truth()});
         if let Some(own) = self.own_session {
             deletion["own_session"] = json!(own);
