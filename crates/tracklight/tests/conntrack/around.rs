@@ -38,14 +38,14 @@ const LABELLED: &str = "\
 -L --label-add nosuch --label-del
 -L --label-del nosuch
 -U -p udp --label-add a-b
--U -s 1.1.1.1 --label-del one
-!-U -s 1.1.1.1 --label-del over
+-U -l one --label-del one
 -U -l over -m 3
 -D -l over
 -D -l one,far
 -D -s 1.1.1.1 --dport 1 -p udp -o labels
 -D -l two
 -L -o labels -s 1.1.1.1
+!-U -s 1.1.1.1 --label-del over
 ";
 
 #[test]
@@ -85,6 +85,24 @@ fn updates_that_would_be_others_than_meant_are_refused() {
         );
         assert_eq!(twin.tables_differ(), None, "{words}");
     }
+}
+
+#[test]
+fn the_kernel_s_last_label_is_taken_alone() {
+    let Some(twin) = Twin::within(Around::Labels(NAMES), Vec::new()) else {
+        return;
+    };
+    let run = |words: &str| {
+        let mut run = twin.our_command();
+        let output = run.args(words.split(' ')).output().unwrap();
+        assert!(output.status.success(), "{words}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    run("-I -s 1.1.1.1 -d 2.2.2.2 -p udp -t 1000 --sport 1 --dport 1 --label-add zero,last");
+    let updated = run("-U -s 1.1.1.1 --label-del last");
+    assert!(updated.ends_with("labels=zero\n"), "{updated}");
+    let listed = run("-L -o labels");
+    assert!(listed.ends_with("labels=zero\n"), "{listed}");
 }
 
 /// What needs rights. `-F` says there that it has emptied the table, and `-C expect` prints 0.
