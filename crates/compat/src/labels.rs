@@ -43,14 +43,9 @@ impl Wanted {
         }
     }
 
-    /// Those that an entry can have.
-    pub(crate) const fn possible(self) -> Labels {
-        Labels::from_bits(self.bits)
-    }
-
     /// All of them, if an entry can have them.
     pub(crate) fn whole(self) -> Option<Labels> {
-        (!self.is_beyond).then(|| self.possible())
+        (!self.is_beyond).then(|| Labels::from_bits(self.bits))
     }
 
     /// Whether an entry has all of them.

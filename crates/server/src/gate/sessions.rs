@@ -141,7 +141,7 @@ impl Sessions {
         }
         (session.used, session.turn) = (now, turn);
         let token = session.token.clone();
-        if now - session.noted.min(now) >= NOTED {
+        if now.saturating_sub(session.noted) >= NOTED {
             session.noted = now;
             // Whoever asks does not wait for the disk; if the note is lost, nothing is.
             self.keep(&sessions, Keep::Soon);
@@ -195,6 +195,15 @@ mod tests {
     use super::*;
     use crate::who::Role;
 
+    /// A state folder with one token.
+    fn with_a_token() -> (tempfile::TempDir, Tokens, Token) {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = Tokens::open(folder.path()).unwrap();
+        tokens.add("one", Role::Viewer, None).unwrap();
+        let token = tokens.list().unwrap().remove(0);
+        (folder, tokens, token)
+    }
+
     #[test]
     fn who_signs_in_often_signs_out_nobody_else() {
         let folder = tempfile::tempdir().unwrap();
@@ -245,11 +254,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_kept_signs_nobody_in_after_a_restart() {
-        let folder = tempfile::tempdir().unwrap();
-        let tokens = Tokens::open(folder.path()).unwrap();
-        tokens.add("one", Role::Viewer, None).unwrap();
+        let (folder, tokens, token) = with_a_token();
         let sessions = Sessions::open(folder.path());
-        let secret = sessions.begin(tokens.list().unwrap().remove(0)).unwrap();
+        let secret = sessions.begin(token).unwrap();
         // The copy cannot be written any more: its new file's name is taken.
         fs::create_dir(folder.path().join("sessions.new")).unwrap();
         sessions.end(&secret);
@@ -259,10 +266,7 @@ mod tests {
 
     #[test]
     fn the_one_used_last_stays() {
-        let folder = tempfile::tempdir().unwrap();
-        let tokens = Tokens::open(folder.path()).unwrap();
-        tokens.add("one", Role::Viewer, None).unwrap();
-        let token = tokens.list().unwrap().remove(0);
+        let (folder, tokens, token) = with_a_token();
         let sessions = Sessions::open(folder.path());
         let first = sessions.begin(token.clone()).unwrap();
         let second = sessions.begin(token.clone()).unwrap();
@@ -276,10 +280,7 @@ mod tests {
 
     #[test]
     fn after_a_restart_time_counts_in_both_directions() {
-        let folder = tempfile::tempdir().unwrap();
-        let tokens = Tokens::open(folder.path()).unwrap();
-        tokens.add("one", Role::Viewer, None).unwrap();
-        let token = tokens.list().unwrap().remove(0);
+        let (folder, tokens, token) = with_a_token();
         let now = seconds();
         let secret = Sessions::opened(folder.path(), now).begin(token).unwrap();
         let holds = |at: u64| {

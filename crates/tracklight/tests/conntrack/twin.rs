@@ -37,7 +37,8 @@ pub(crate) struct Twin {
     their_table: Client,
     our_table: Client,
     entries: Vec<NewEntry>,
-    /// conntrack(8) 1.4.7 cannot update any entry of a kernel of today; 1.4.8 can.
+    /// Whether that is 1.4.7. On a kernel of today it updates nothing where no family is said, and where one
+    /// is, not the same each time; 1.4.8 does.
     is_old: bool,
 }
 
@@ -201,7 +202,8 @@ impl Twin {
         (theirs.status, how)
     }
 
-    /// Whether this conntrack(8) cannot do what is asked, so that there is nothing to compare with.
+    /// Whether there is nothing to compare with in what this conntrack(8) does. What ours does then has
+    /// tests of its own, and all of it is compared where `TRACKLIGHT_CONNTRACK` is 1.4.8.
     pub(crate) fn cannot(&self, words: &[&str]) -> bool {
         self.is_old && updates(words)
     }

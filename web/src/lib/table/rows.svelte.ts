@@ -150,7 +150,7 @@ class Rows {
       const isWhole = (live.totals?.connections ?? 0) <= rows.length;
       const born = new Set([...fresh].filter((name) => isWhole || this.#isYoung(rows, name)));
       const next = this.isPointed && !isOther ? keep : follow;
-      this.#shown = next(this.#shown, rows, born, ended, isWhole);
+      this.#shown = next(this.#shown, { rows, fresh: born, ended, isWhole });
       for (const row of rows) this.since(row);
       this.version += 1;
       clearTimeout(this.#farewell);

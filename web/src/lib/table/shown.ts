@@ -10,14 +10,18 @@ export interface Shown {
   change: "" | "new" | "ended" | "left";
 }
 
+/** What the live stream has told. */
+export interface Told {
+  rows: readonly Connection[];
+  /** The names of those that began. */
+  fresh: ReadonlySet<string>;
+  ended: readonly Connection[];
+  /** Whether these rows are all that there are. */
+  isWhole: boolean;
+}
+
 /** The next rows, with those that ended at the places where they were. */
-export function follow(
-  before: readonly Shown[],
-  rows: readonly Connection[],
-  fresh: ReadonlySet<string>,
-  ended: readonly Connection[],
-  isWhole: boolean,
-): Shown[] {
+export function follow(before: readonly Shown[], { rows, fresh, ended, isWhole }: Told): Shown[] {
   const shown: Shown[] = rows.map((row) => ({ row, change: fresh.has(row.name) ? "new" : "" }));
   if (ended.length === 0) return shown;
   const leaving = new Set(ended.map((row) => row.name));
@@ -30,13 +34,7 @@ export function follow(
 }
 
 /** The next rows, each at the place where it was; those that came meanwhile are below them. */
-export function keep(
-  before: readonly Shown[],
-  rows: readonly Connection[],
-  fresh: ReadonlySet<string>,
-  ended: readonly Connection[],
-  isWhole: boolean,
-): Shown[] {
+export function keep(before: readonly Shown[], { rows, fresh, ended, isWhole }: Told): Shown[] {
   const left = new Map(rows.map((row) => [row.name, row]));
   const over = new Set(ended.map((row) => row.name));
   const kept = before.map((old): Shown => {
