@@ -58,6 +58,7 @@ install: ## PREFIX=/usr/local, DESTDIR honoured
 uninstall: ## takes away what install put there; a configuration stays
 	rm -f "$(root)/bin/tracklight" "$(root)"/share/man/man1/tracklight.1 "$(root)"/share/man/man1/tracklight-*.1
 	rm -rf "$(root)/libexec/tracklight" "$(root)/share/doc/tracklight"
+	rm -f "$(root)/lib/systemd/system/tracklight.service" "$(root)/lib/systemd/system/tracklight.socket" "$(root)/lib/sysusers.d/tracklight.conf" "$(root)/lib/tmpfiles.d/tracklight.conf"
 	rm -f "$(root)/share/bash-completion/completions/tracklight" "$(root)/share/zsh/site-functions/_tracklight" "$(root)/share/fish/vendor_completions.d/tracklight.fish"
 
 clean: ## what the build, the tests and the benchmarks left

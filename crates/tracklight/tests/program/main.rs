@@ -11,6 +11,7 @@ mod doctor;
 mod faults;
 mod group;
 mod history;
+mod install;
 mod list;
 mod query;
 mod run;
